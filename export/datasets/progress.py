@@ -1,0 +1,27 @@
+"""A progress bar for reading that takes long, and silence for reading that does not."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.progress import Progress
+
+T = TypeVar("T")
+PATIENCE_S = 2.0
+
+
+def show_if_slow(items: Iterable[T], title: str, total: int) -> Iterator[T]:
+    """Pass the items on; after two seconds show how far they are."""
+    started_s = time.monotonic()
+    remaining = enumerate(items)
+    for _, item in remaining:
+        yield item
+        if time.monotonic() - started_s > PATIENCE_S:
+            break
+    else:
+        return
+    with Progress(transient=True) as progress:
+        bar = progress.add_task(title, total=total)
+        for position, item in remaining:
+            progress.update(bar, completed=position)
+            yield item
