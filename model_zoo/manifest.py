@@ -1,0 +1,309 @@
+"""The promise of one published model, as written in its `manifest.json`.
+
+Everything that the server must know to answer with the model, and everything that a reader must
+know to trust it. Field by field documentation: docs/manifest.md.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model_zoo.errors import ManifestInvalid
+from model_zoo.files import read_regular_file
+
+MANIFEST_FILE = "manifest.json"
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 31  # protobuf's own limit, and so a graph's
+
+Task = Literal["image-classification", "text-classification", "translation"]
+Precision = Literal["fp32", "int8", "fp16"]
+Role = Literal["model", "encoder", "decoder"]
+Provider = Literal["cpu", "cuda", "tensorrt", "openvino"]
+DType = Literal["float32", "float16", "int64", "int32", "int8", "uint8", "bool"]
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+# One plain name: a file of a model can lie nowhere but in the folder of the model.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+NonEmpty = Annotated[str, Field(min_length=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+ROLES: dict[Task, set[Role]] = {
+    "image-classification": {"model"},
+    "text-classification": {"model"},
+    "translation": {"encoder", "decoder"},
+}
+PREPROCESSING: dict[Task, str] = {
+    "image-classification": "image",
+    "text-classification": "text",
+    "translation": "translation",
+}
+
+
+class Frozen(BaseModel):
+    """Immutable, without unknown fields, without NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TensorSpec(Frozen):
+    """One input or output of a graph; a string in the shape names a dynamic axis."""
+
+    name: NonEmpty
+    dtype: DType
+    shape: tuple[Positive | NonEmpty, ...]
+
+
+class ImageInput(Frozen):
+    """How pixels become numbers: x = (rgb / 255 - mean) / std, NCHW, float32."""
+
+    kind: Literal["image"] = "image"
+    height: Positive
+    width: Positive
+    mean: tuple[float, float, float]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    interpolation: Literal["bilinear", "bicubic", "lanczos", "box"]
+    fit: Literal["squash", "crop"]
+
+
+class TextInput(Frozen):
+    """How a text becomes token ids; the tokenizer file does all normalisation."""
+
+    kind: Literal["text"] = "text"
+    tokenizer: FileName = "tokenizer.json"
+    max_tokens: Positive
+    pad_id: Count
+
+
+class TranslationInput(Frozen):
+    """How a sentence becomes token ids, and what the two graphs' cache looks like."""
+
+    kind: Literal["translation"] = "translation"
+    tokenizer: FileName = "tokenizer.json"
+    source: NonEmpty
+    target: NonEmpty
+    max_source_tokens: Positive
+    max_target_tokens: Positive
+    pad_id: Count
+    bos_id: Count
+    eos_id: Count
+    layers: Positive
+    heads: Positive
+    head_size: Positive
+    vocabulary: Positive
+
+
+Preprocessing = Annotated[ImageInput | TextInput | TranslationInput, Field(discriminator="kind")]
+
+
+class ArtefactFile(Frozen):
+    """One file in the model's folder, byte for byte."""
+
+    file: FileName
+    bytes: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
+    sha256: Sha256
+
+
+class Graph(ArtefactFile):
+    """An ONNX graph and its part in the model."""
+
+    role: Role
+
+
+class Parity(Frozen):
+    """The published graph against the network in torch, on the same items."""
+
+    max_abs_diff: NonNegative
+    tolerance: NonNegative
+    items: Positive
+    agreement: Fraction
+
+
+class Invariance(Frozen):
+    """An item's answer alone against its answer in batches of `sizes` and under padding."""
+
+    max_abs_diff: NonNegative
+    tolerance: NonNegative
+    items: Positive
+    agreement: Fraction
+    sizes: tuple[Positive, ...]
+
+
+class Measurement(Frozen):
+    """One figure of quality: what was measured, on what, on how many items."""
+
+    dataset: NonEmpty
+    split: NonEmpty
+    metric: NonEmpty
+    value: float
+    items: Positive
+
+
+class Evidence(Frozen):
+    """Why a variant may be trusted."""
+
+    parity: Parity | None = None
+    accuracy: tuple[Measurement, ...] = ()
+    invariance: Invariance | None = None
+
+
+class Variant(Frozen):
+    """One precision of the model: its graphs, where it runs well, and its evidence."""
+
+    precision: Precision
+    graphs: Annotated[tuple[Graph, ...], Field(min_length=1)]
+    providers: Annotated[tuple[Provider, ...], Field(min_length=1)]
+    needs: tuple[NonEmpty, ...] = ()
+    evidence: Evidence = Evidence()
+
+    def graph(self, role: Role) -> Graph:
+        """The graph of this role; KeyError if the variant has none."""
+        for graph in self.graphs:
+            if graph.role == role:
+                return graph
+        raise KeyError(role)
+
+
+class Limits(Frozen):
+    """What the model accepts; nothing set means no limit of its own."""
+
+    max_tokens: Positive | None = None
+    min_image_side: Positive | None = None
+    max_image_side: Positive | None = None
+
+
+class DatasetSource(Frozen):
+    """One data set (split) that the model was trained or measured on."""
+
+    name: NonEmpty
+    split: NonEmpty
+    licence: NonEmpty
+    source: NonEmpty
+    sha256: Sha256
+    rows: Count
+
+
+class Provenance(Frozen):
+    """Where the model comes from; `created` is an ISO 8601 time."""
+
+    datasets: tuple[DatasetSource, ...]
+    git_commit: str
+    seed: int
+    torch: str
+    onnx: str
+    onnxruntime: str
+    opset: Positive
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")]
+    training_seconds: NonNegative
+    machine: str
+    command: str
+
+
+class Manifest(Frozen):
+    """All of one published version."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    version: Positive
+    task: Task
+    description: str
+    labels: tuple[NonEmpty, ...] = ()
+    inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
+    outputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
+    preprocessing: Preprocessing
+    variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    files: tuple[ArtefactFile, ...] = ()
+    limits: Limits = Limits()
+    provenance: Provenance
+
+    def variant(self, precision: Precision) -> Variant:
+        """The variant of this precision; KeyError if there is none."""
+        for variant in self.variants:
+            if variant.precision == precision:
+                return variant
+        raise KeyError(precision)
+
+    def artefacts(self) -> dict[str, ArtefactFile]:
+        """Every promised file by name, the manifest itself excepted."""
+        return {entry.file: entry for entry in self._entries()}
+
+    def _entries(self) -> Iterator[ArtefactFile]:
+        for variant in self.variants:
+            yield from variant.graphs
+        yield from self.files
+
+    @model_validator(mode="after")
+    def _is_coherent(self) -> Self:
+        for problem in _contradictions(self, tuple(self._entries())):
+            raise ValueError(problem)
+        return self
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in this file; raises ManifestInvalid, which names the file and the field."""
+    try:
+        data = read_regular_file(path.parent, path.name, max_bytes=MAX_MANIFEST_BYTES)
+    except OSError as error:
+        raise ManifestInvalid(f"{path}: {error.strerror or error}") from error
+    try:
+        return Manifest.model_validate_json(data, strict=True)
+    except ValidationError as error:
+        raise ManifestInvalid(f"{path}: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(step) for step in found['loc']) or 'manifest'}: {found['msg']}"
+        for found in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _contradictions(manifest: Manifest, entries: tuple[ArtefactFile, ...]) -> Iterator[str]:
+    """What no single field can know: how the fields fit together."""
+    if manifest.preprocessing.kind != PREPROCESSING[manifest.task]:
+        yield f"preprocessing.kind: {manifest.preprocessing.kind!r} does not suit {manifest.task}"
+    yield from _label_problems(manifest)
+    for precision, count in Counter(v.precision for v in manifest.variants).items():
+        if count > 1:
+            yield f"variants: {precision} stands {count} times"
+    for variant in manifest.variants:
+        roles = sorted(graph.role for graph in variant.graphs)
+        if roles != sorted(ROLES[manifest.task]):
+            yield f"variants: {variant.precision} has graphs {roles}, {manifest.task} needs " + (
+                f"{sorted(ROLES[manifest.task])}"
+            )
+    yield from _file_problems(manifest, entries)
+
+
+def _label_problems(manifest: Manifest) -> Iterator[str]:
+    if manifest.task == "translation":
+        if manifest.labels:
+            yield "labels: a translation has none"
+    elif len(manifest.labels) < 2:
+        yield "labels: a classification has at least two"
+    if len(set(manifest.labels)) != len(manifest.labels):
+        yield "labels: every label must stand once"
+
+
+def _file_problems(manifest: Manifest, entries: tuple[ArtefactFile, ...]) -> Iterator[str]:
+    promised: dict[str, tuple[int, str]] = {}
+    for entry in entries:
+        if entry.file.lower() == MANIFEST_FILE:
+            yield f"files: {MANIFEST_FILE} cannot promise itself"
+        # two variants may share a graph, but not two truths about it
+        if promised.setdefault(entry.file, (entry.bytes, entry.sha256)) != (
+            entry.bytes,
+            entry.sha256,
+        ):
+            yield f"files: {entry.file} is promised twice, with different contents"
+    tokenizer = getattr(manifest.preprocessing, "tokenizer", None)
+    if tokenizer is not None and tokenizer not in promised:
+        yield f"files: {tokenizer}, which preprocessing names, is not listed"
