@@ -15,7 +15,8 @@ from PIL import Image
 from export.datasets.errors import DatasetUnreadable
 from export.datasets.pickles import read_arrays
 from export.datasets.progress import show_if_slow
-from export.datasets.sources import CIFAR10, Origin, folders_of, missing, origin_of
+from export.datasets.sources import CIFAR10, folders_of, missing, origin_of
+from model_zoo.manifest import DatasetSource
 
 CLASSES = (
     "airplane",
@@ -49,14 +50,14 @@ class Cifar10:
     test_images: Images
     test_labels: Labels
     classes: tuple[str, ...]
-    source: tuple[Origin, ...]
+    source: tuple[DatasetSource, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Split:
     images: Images
     labels: Labels
-    origin: Origin
+    origin: DatasetSource
 
 
 def load(root: Path | None) -> Cifar10:

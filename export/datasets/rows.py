@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from export.datasets.sources import Origin
+from model_zoo.manifest import DatasetSource
 
 Labels = NDArray[np.int64]
 Indices = Sequence[int] | NDArray[np.integer]
@@ -21,7 +21,7 @@ class LabelledTexts:
     texts: Sequence[str]
     labels: Labels
     names: tuple[str, ...]
-    source: tuple[Origin, ...] = ()
+    source: tuple[DatasetSource, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.texts) != len(self.labels):
@@ -55,7 +55,7 @@ class SentencePairs:
     sources: Sequence[str]
     targets: Sequence[str]
     names: tuple[str, str]
-    source: tuple[Origin, ...] = ()
+    source: tuple[DatasetSource, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.sources) != len(self.targets):

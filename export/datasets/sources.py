@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.datasets.errors import DatasetError, DatasetMissing, DatasetUnreadable
+from model_zoo.manifest import DatasetSource
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_NAME = "SLIPWAY_DATA"
@@ -20,18 +21,6 @@ class KnownDataset:
     page: str
     licence: str
     folders: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """One split of one data set as it was read; has the fields of a manifest's `DatasetSource`."""
-
-    name: str
-    split: str
-    licence: str
-    source: str
-    sha256: str
-    rows: int
 
 
 CIFAR10 = KnownDataset(
@@ -130,11 +119,18 @@ def digest_of(path: Path) -> str:
 
 def origin_of(
     known: KnownDataset, split: str, files: Sequence[Path], rows: int, note: str = ""
-) -> Origin:
+) -> DatasetSource:
     """The origin of one split, with the fingerprint of the files it was read from."""
     if not files:
         raise DatasetUnreadable(f"{known.title}: the split {split} names no file")
     folder = Path(os.path.commonpath([path.parent for path in files]))
     source = f"{known.page} ({note})" if note else known.page
     digest = fingerprint(files, folder)
-    return Origin(known.title, split, known.licence, source, digest, rows)
+    return DatasetSource(
+        name=known.title,
+        split=split,
+        licence=known.licence,
+        source=source,
+        sha256=digest,
+        rows=rows,
+    )

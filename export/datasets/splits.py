@@ -86,5 +86,6 @@ def _rows_apart(pairs: SentencePairs, held_out: Sequence[int]) -> list[int]:
 
 def _named(pairs: SentencePairs, name: str, rows: list[int]) -> SentencePairs:
     part = pairs.take(rows)
-    source = tuple(replace(origin, split=name, rows=len(rows)) for origin in pairs.source)
+    change = {"split": name, "rows": len(rows)}
+    source = tuple(origin.model_copy(update=change) for origin in pairs.source)
     return replace(part, source=source)
