@@ -46,6 +46,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(folder_fd)
 
 
+def explain(error: OSError) -> str:
+    """The error's cause in words that fit a message about published files."""
+    if error.errno == errno.ELOOP:
+        return "is a symbolic link, which is never followed"
+    return error.strerror or str(error)
+
+
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
     folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _NO_LINKS)

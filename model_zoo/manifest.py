@@ -9,10 +9,45 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from model_zoo.errors import ManifestInvalid
-from model_zoo.files import read_regular_file
+from model_zoo.evidence import (
+    DatasetSource,
+    Evidence,
+    Invariance,
+    Measurement,
+    Parity,
+    Provenance,
+)
+from model_zoo.fields import FileName, Frozen, Name, NonEmpty, Positive, Sha256
+from model_zoo.files import explain, read_regular_file
+from model_zoo.preprocessing import ImageInput, Preprocessing, TextInput, TranslationInput
+
+__all__ = [
+    "ArtefactFile",
+    "DType",
+    "DatasetSource",
+    "Evidence",
+    "Graph",
+    "ImageInput",
+    "Invariance",
+    "Limits",
+    "Manifest",
+    "Measurement",
+    "Parity",
+    "Precision",
+    "Preprocessing",
+    "Provenance",
+    "Provider",
+    "Role",
+    "Task",
+    "TensorSpec",
+    "TextInput",
+    "TranslationInput",
+    "Variant",
+    "read_manifest",
+]
 
 MANIFEST_FILE = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
@@ -23,18 +58,6 @@ Precision = Literal["fp32", "int8", "fp16"]
 Role = Literal["model", "encoder", "decoder"]
 Provider = Literal["cpu", "cuda", "tensorrt", "openvino"]
 DType = Literal["float32", "float16", "int64", "int32", "int8", "uint8", "bool"]
-
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-# One plain name: a file of a model can lie nowhere but in the folder of the model.
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-NonEmpty = Annotated[str, Field(min_length=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
 
 ROLES: dict[Task, set[Role]] = {
     "image-classification": {"model"},
@@ -48,60 +71,12 @@ PREPROCESSING: dict[Task, str] = {
 }
 
 
-class Frozen(BaseModel):
-    """Immutable, without unknown fields, without NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class TensorSpec(Frozen):
     """One input or output of a graph; a string in the shape names a dynamic axis."""
 
     name: NonEmpty
     dtype: DType
     shape: tuple[Positive | NonEmpty, ...]
-
-
-class ImageInput(Frozen):
-    """How pixels become numbers: x = (rgb / 255 - mean) / std, NCHW, float32."""
-
-    kind: Literal["image"] = "image"
-    height: Positive
-    width: Positive
-    mean: tuple[float, float, float]
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
-    interpolation: Literal["bilinear", "bicubic", "lanczos", "box"]
-    fit: Literal["squash", "crop"]
-
-
-class TextInput(Frozen):
-    """How a text becomes token ids; the tokenizer file does all normalisation."""
-
-    kind: Literal["text"] = "text"
-    tokenizer: FileName = "tokenizer.json"
-    max_tokens: Positive
-    pad_id: Count
-
-
-class TranslationInput(Frozen):
-    """How a sentence becomes token ids, and what the two graphs' cache looks like."""
-
-    kind: Literal["translation"] = "translation"
-    tokenizer: FileName = "tokenizer.json"
-    source: NonEmpty
-    target: NonEmpty
-    max_source_tokens: Positive
-    max_target_tokens: Positive
-    pad_id: Count
-    bos_id: Count
-    eos_id: Count
-    layers: Positive
-    heads: Positive
-    head_size: Positive
-    vocabulary: Positive
-
-
-Preprocessing = Annotated[ImageInput | TextInput | TranslationInput, Field(discriminator="kind")]
 
 
 class ArtefactFile(Frozen):
@@ -116,43 +91,6 @@ class Graph(ArtefactFile):
     """An ONNX graph and its part in the model."""
 
     role: Role
-
-
-class Parity(Frozen):
-    """The published graph against the network in torch, on the same items."""
-
-    max_abs_diff: NonNegative
-    tolerance: NonNegative
-    items: Positive
-    agreement: Fraction
-
-
-class Invariance(Frozen):
-    """An item's answer alone against its answer in batches of `sizes` and under padding."""
-
-    max_abs_diff: NonNegative
-    tolerance: NonNegative
-    items: Positive
-    agreement: Fraction
-    sizes: tuple[Positive, ...]
-
-
-class Measurement(Frozen):
-    """One figure of quality: what was measured, on what, on how many items."""
-
-    dataset: NonEmpty
-    split: NonEmpty
-    metric: NonEmpty
-    value: float
-    items: Positive
-
-
-class Evidence(Frozen):
-    """Why a variant may be trusted."""
-
-    parity: Parity | None = None
-    accuracy: tuple[Measurement, ...] = ()
-    invariance: Invariance | None = None
 
 
 class Variant(Frozen):
@@ -178,33 +116,6 @@ class Limits(Frozen):
     max_tokens: Positive | None = None
     min_image_side: Positive | None = None
     max_image_side: Positive | None = None
-
-
-class DatasetSource(Frozen):
-    """One data set (split) that the model was trained or measured on."""
-
-    name: NonEmpty
-    split: NonEmpty
-    licence: NonEmpty
-    source: NonEmpty
-    sha256: Sha256
-    rows: Count
-
-
-class Provenance(Frozen):
-    """Where the model comes from; `created` is an ISO 8601 time."""
-
-    datasets: tuple[DatasetSource, ...]
-    git_commit: str
-    seed: int
-    torch: str
-    onnx: str
-    onnxruntime: str
-    opset: Positive
-    created: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")]
-    training_seconds: NonNegative
-    machine: str
-    command: str
 
 
 class Manifest(Frozen):
@@ -252,14 +163,14 @@ def read_manifest(path: Path) -> Manifest:
     try:
         data = read_regular_file(path.parent, path.name, max_bytes=MAX_MANIFEST_BYTES)
     except OSError as error:
-        raise ManifestInvalid(f"{path}: {error.strerror or error}") from error
+        raise ManifestInvalid(f"{path}: {explain(error)}") from error
     try:
         return Manifest.model_validate_json(data, strict=True)
     except ValidationError as error:
-        raise ManifestInvalid(f"{path}: {_explain(error)}") from error
+        raise ManifestInvalid(f"{path}: {_fields_at_fault(error)}") from error
 
 
-def _explain(error: ValidationError) -> str:
+def _fields_at_fault(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(str(step) for step in found['loc']) or 'manifest'}: {found['msg']}"
         for found in error.errors(include_url=False, include_input=False)
