@@ -15,6 +15,7 @@ from PIL import Image
 from export.datasets.errors import DatasetUnreadable
 from export.datasets.pickles import read_arrays
 from export.datasets.progress import show_if_slow
+from export.datasets.rows import Images, LabelledImages, Labels
 from export.datasets.sources import CIFAR10, folders_of, missing, origin_of
 from model_zoo.manifest import DatasetSource
 
@@ -37,9 +38,6 @@ LOOKED_FOR = (
     "data_batch_1.bin … test_batch.bin, data_batch_1 … test_batch or train_00.webp … labels.csv"
 )
 
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True)
 class Cifar10:
@@ -51,6 +49,18 @@ class Cifar10:
     test_labels: Labels
     classes: tuple[str, ...]
     source: tuple[DatasetSource, ...]
+
+    @property
+    def train(self) -> LabelledImages:
+        """The training split as rows."""
+        origins = self.source[:1]
+        return LabelledImages(self.train_images, self.train_labels, self.classes, origins)
+
+    @property
+    def test(self) -> LabelledImages:
+        """The test split as rows."""
+        origins = self.source[1:]
+        return LabelledImages(self.test_images, self.test_labels, self.classes, origins)
 
 
 @dataclass(frozen=True, slots=True)

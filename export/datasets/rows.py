@@ -1,8 +1,12 @@
-"""The two shapes of text data: texts with a label, and sentences with their translation."""
+"""The three shapes of data: images with a label, texts with a label, sentences with a translation.
+
+N images of height H and width W, C = 3 (red, green, blue).
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,8 +14,37 @@ from numpy.typing import NDArray
 
 from model_zoo.manifest import DatasetSource
 
+Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = Sequence[int] | NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """Images uint8 [N, H, W, 3] and their labels, int64 [N], as positions in `names`.
+
+    `files` are the files that the images were read from, one each, where there are such files.
+    """
+
+    images: Images
+    labels: Labels
+    names: tuple[str, ...]
+    source: tuple[DatasetSource, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise ValueError(f"{len(self.images)} images, {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: Indices) -> Self:
+        """These rows, in this order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        files = tuple(self.files[i] for i in chosen) if self.files else ()
+        images, labels = self.images[chosen], self.labels[chosen]
+        return type(self)(images, labels, self.names, self.source, files)
 
 
 @dataclass(frozen=True, slots=True)
