@@ -1,0 +1,84 @@
+# Everything runs in .venv, which make builds as far as a target needs it: `serve` installs the
+# serving dependencies alone, `check` adds the tools, and only `test` and `export` add torch.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+# One version, here and in pyproject.toml; no lock holds it, since its builds differ by machine.
+TORCH := torch==2.13.0
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir
+LOCKED := $(PIP) install --quiet --require-hashes --requirement
+COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+# ONNX Runtime's telemetry is on by default; Slipway's is not there at all.
+export ORT_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve test check format export lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  ARGS="…" hands options on, as in: make serve ARGS="--port 9000"'
+
+serve: $(VENV)/.serve ## start the server with the models of model_zoo
+	$(BIN)/slipway serve $(ARGS)
+
+test: $(VENV)/.torch ## run all tests (installs torch)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+export: $(VENV)/.torch ## train, convert, prove and publish: make export ARGS="all --quick"
+	$(BIN)/slipway-export $(ARGS)
+
+lock: $(VENV)-lock/.made ## resolve the dependencies anew and write the lock files
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --all-build-deps --only-build-deps --allow-unsafe \
+		--output-file requirements-build.lock pyproject.toml
+	$(COMPILE) --extra export --extra test --extra dev --unsafe-package torch \
+		--constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+clean: ## remove the environments, caches and build folders
+	rm -rf $(VENV) $(VENV)-lock build dist *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find service export model_zoo tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An empty file marks each finished step, so that a repeated call costs nothing and an interrupted
+# one starts its step again.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Slipway needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.made pyproject.toml requirements.lock requirements-build.lock
+	$(LOCKED) requirements-build.lock
+	$(LOCKED) requirements.lock
+	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.serve requirements-dev.lock
+	$(LOCKED) requirements-dev.lock
+	@touch $@
+
+$(VENV)/.torch: $(VENV)/.dev
+	$(PIP) install $(TORCH)
+	@touch $@
+
+$(VENV)-lock/.made:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet pip-tools
+	@touch $@
