@@ -12,8 +12,6 @@ ServiceError
 └── InferenceFailed    the model broke; not the caller's fault
 """
 
-from __future__ import annotations
-
 
 class ServiceError(Exception):
     """Root of the tree; `detail` is one or two sentences that say what to do."""
