@@ -1,0 +1,68 @@
+"""An image in, the probability of each label out. Shapes: C channels, H, W pixels, K labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_zoo.manifest import ImageInput, Manifest
+from service.tasks.images import ImageLimits, ImageReader
+from service.tasks.probabilities import softmax
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImagePrediction:
+    """The probability of each of the model's labels, and the most probable one."""
+
+    label: str
+    score: float
+    labels: tuple[str, ...]
+    probabilities_K: NDArray[np.float64]
+
+    def top(self, k: int) -> tuple[tuple[str, float], ...]:
+        """The `k` most probable labels with their probabilities, best first."""
+        order = np.argsort(-self.probabilities_K, kind="stable")[:k]
+        return tuple((self.labels[i], float(self.probabilities_K[i])) for i in order)
+
+
+class ImageClassification:
+    """Task over image bytes; what an image may be is in `images`."""
+
+    def __init__(
+        self, manifest: Manifest, spec: ImageInput, limits: ImageLimits | None = None
+    ) -> None:
+        self._labels = manifest.labels
+        self._reader = ImageReader(spec, _tightened(limits or ImageLimits(), manifest))
+
+    def split(self, raw: bytes) -> list[bytes]:
+        return [raw]
+
+    def preprocess(self, part: bytes) -> NDArray[np.float32]:
+        """The normalised image, [C, H, W]."""
+        return self._reader.read(part)
+
+    def cost(self, part: bytes) -> int:
+        return 1
+
+    def postprocess(
+        self, features: NDArray[np.float32], row: NDArray[np.floating]
+    ) -> ImagePrediction:
+        probabilities_K = softmax(row, len(self._labels))
+        best = int(probabilities_K.argmax())
+        return ImagePrediction(
+            self._labels[best], float(probabilities_K[best]), self._labels, probabilities_K
+        )
+
+    def join(self, raw: bytes, predictions: Sequence[ImagePrediction]) -> ImagePrediction:
+        return predictions[0]
+
+
+def _tightened(limits: ImageLimits, manifest: Manifest) -> ImageLimits:
+    """The server's limits, narrowed by those that the model has of its own."""
+    of_model = manifest.limits
+    return replace(
+        limits,
+        min_side=max(limits.min_side, of_model.min_image_side or 1),
+        max_side=min(limits.max_side, of_model.max_image_side or limits.max_side),
+    )

@@ -1,0 +1,79 @@
+"""Opens tokenizers and turns text into token ids, telling when a text was cut."""
+
+import os
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Its own threads would compete with the server's, and deadlock after a fork.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from tokenizers import Tokenizer
+
+from service.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoding:
+    """Token ids, [T], int64; `truncated` when the text had more than fit."""
+
+    ids: NDArray[np.int64]
+    truncated: bool
+
+
+class TextTokenizer:
+    """A tokenizer that nothing changes once it is open, hence safe to share between threads."""
+
+    def __init__(self, tokenizer_json: bytes) -> None:
+        """Raises ValueError when these bytes are no tokenizer."""
+        try:
+            self._tokenizer = Tokenizer.from_buffer(tokenizer_json)
+        except Exception as error:  # the bindings raise bare Exception
+            raise ValueError(f"not a tokenizer: {error}") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # a text that spells out "</s>" is a text about it, not the end of the sentence
+        self._tokenizer.encode_special_tokens = True
+        self._added = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many different ids there are."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def encode(self, text: str, max_tokens: int) -> Encoding:
+        """The ids of the text's beginning, at most `max_tokens` with those the tokenizer adds."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        room = max_tokens - self._added
+        truncated = len(encoding) > room
+        if truncated:
+            encoding.truncate(room)
+        if self._added:
+            encoding = self._tokenizer.post_process(encoding)
+        return Encoding(np.array(encoding.ids, np.int64), truncated)
+
+    def plain_ids(self, text: str) -> list[int]:
+        """All ids of the text, without those that the tokenizer would add."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of these ids; special tokens are left out."""
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+
+def clean(text: str) -> str:
+    """The text in Unicode form NFC; InvalidInput when it holds half a character."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"The text holds half a character (a lone surrogate) at position {error.start}. "
+            "Send text that can be written as UTF-8."
+        ) from None
+    return unicodedata.normalize("NFC", text)
