@@ -51,7 +51,7 @@ __all__ = [
 
 MANIFEST_FILE = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
-MAX_FILE_BYTES = 1 << 31  # protobuf's own limit, and so a graph's
+MAX_FILE_BYTES = (1 << 31) - 1  # protobuf's own limit, and so a graph's
 
 Task = Literal["image-classification", "text-classification", "translation"]
 Precision = Literal["fp32", "int8", "fp16"]
