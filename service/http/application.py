@@ -1,0 +1,156 @@
+"""Puts the routes together into one ASGI application with the edge around it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from service.http.docs import render_docs
+from service.http.edge import Edge, Endpoint
+from service.http.inventory import model_routes
+from service.http.limits import Limits
+from service.http.native import NativeApi
+from service.http.openapi import (
+    CLASSIFY_EXAMPLE,
+    SENTIMENT_EXAMPLE,
+    TRANSLATE_EXAMPLE,
+    add_schemas,
+    answers,
+    image_call,
+    json_call,
+)
+from service.http.probes import probe_routes
+from service.http.schemas import (
+    ClassifyAnswer,
+    SentimentAnswer,
+    SentimentCall,
+    TranslateAnswer,
+    TranslateCall,
+)
+from service.metrics import Metrics
+from service.repository.models import Models
+
+CLASSIFY, SENTIMENT, TRANSLATE = "/v1/classify", "/v1/sentiment", "/v1/translate"
+TITLE = "Slipway"
+DESCRIPTION = (
+    "Image classification, sentiment and translation by published models. Errors are problem "
+    "details (RFC 9457) that say what to do."
+)
+
+
+def make_application(
+    models: Models, metrics: Metrics, *, limits: Limits, timeout_s: float, version: str
+) -> Edge:
+    """The whole HTTP side over these models. `timeout_s` is the longest deadline of a request."""
+    api = NativeApi(models, timeout_s=timeout_s)
+    app = FastAPI(
+        title=TITLE,
+        version=version,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers=dict.fromkeys(
+            (HTTPException, RequestValidationError, Exception), _leave_to_the_edge
+        ),
+    )
+    app.include_router(native_routes(api))
+    app.include_router(model_routes(models))
+    app.include_router(probe_routes(models, metrics))
+    _add_docs(app)
+    return Edge(
+        app,
+        direct={
+            ("POST", CLASSIFY): api.classify,
+            ("POST", SENTIMENT): api.sentiment,
+            ("POST", TRANSLATE): api.translate,
+        },
+        limits=limits,
+        metrics=metrics,
+    )
+
+
+async def _leave_to_the_edge(request: Request, error: Exception) -> Response:
+    raise error  # one place turns errors into answers
+
+
+class _SelfReadingRoute(APIRoute):
+    """A documented route whose endpoint reads its request itself."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """The endpoint as it is, without dependency solving."""
+        return self.endpoint
+
+
+def native_routes(api: NativeApi) -> APIRouter:
+    """The native API with its documentation."""
+    router = APIRouter(tags=["inference"], route_class=_SelfReadingRoute)
+
+    def add(path: str, endpoint: Endpoint, **documentation: Any) -> None:
+        router.add_api_route(
+            path, endpoint, methods=["POST"], response_class=Response, **documentation
+        )
+
+    add(
+        CLASSIFY,
+        api.classify,
+        summary="Classify images",
+        responses=answers(ClassifyAnswer, CLASSIFY_EXAMPLE),
+        openapi_extra=image_call(),
+    )
+    add(
+        SENTIMENT,
+        api.sentiment,
+        summary="Classify the sentiment of texts",
+        responses=answers(SentimentAnswer, SENTIMENT_EXAMPLE),
+        openapi_extra=json_call(
+            SentimentCall,
+            {
+                "one": {"text": "A film that I will not forget."},
+                "several": {"text": ["Great!", "Two hours that nobody gives me back."]},
+            },
+        ),
+    )
+    add(
+        TRANSLATE,
+        api.translate,
+        summary="Translate texts",
+        responses=answers(TranslateAnswer, TRANSLATE_EXAMPLE),
+        openapi_extra=json_call(
+            TranslateCall,
+            {
+                "one": {"text": "A dog runs.", "source": "en", "target": "de"},
+                "beam": {"text": ["Good morning!", "Where is the station?"], "beam": 4},
+            },
+        ),
+    )
+    return router
+
+
+def _add_docs(app: FastAPI) -> None:
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+            )
+            app.openapi_schema = add_schemas(document)
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(render_docs(describe(), str(request.base_url).rstrip("/")))
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("docs")

@@ -1,0 +1,127 @@
+"""The three ways to send images: a raw body, a multipart form, base64 in JSON."""
+
+import asyncio
+import binascii
+from base64 import b64decode
+from dataclasses import dataclass
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from service.errors import InvalidInput, UnsupportedMedia
+from service.http.schemas import (
+    MAX_ITEMS,
+    ClassifyCall,
+    ClassifyOptions,
+    parse_fields,
+    parse_json,
+)
+
+# Longer bodies are taken apart in a thread, so that nobody else waits for it.
+ON_LOOP_BYTES = 64 << 10
+DEFAULTS = ClassifyOptions()
+# curl --data-binary without a Content-Type header says urlencoded, whatever the file is.
+RAW = ("application/octet-stream", "application/x-www-form-urlencoded", "")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCall:
+    """Encoded images, and what is asked about them."""
+
+    images: list[bytes]
+    options: ClassifyOptions
+
+
+async def read_images(request: Request, content_type: str) -> ImageCall:
+    """The images of this request; raises InvalidInput or UnsupportedMedia."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.startswith("image/") or kind in RAW:
+        return ImageCall([await _raw(request)], query_options(request))
+    if kind == "application/json":
+        return await _from_json(request)
+    if kind == "multipart/form-data":
+        return await _from_form(request)
+    raise UnsupportedMedia(
+        "Send the image itself with Content-Type: image/jpeg (or png, webp, ...), a multipart "
+        'form with `file` parts, or JSON {"images": ["<base64>", ...]}.'
+    )
+
+
+def query_options(request: Request) -> ClassifyOptions:
+    """What the query says; nothing is by far the most usual."""
+    if not request.scope["query_string"]:
+        return DEFAULTS
+    return parse_fields(ClassifyOptions, dict(request.query_params))
+
+
+async def _raw(request: Request) -> bytes:
+    body = await request.body()
+    if not body:
+        raise InvalidInput("The body is empty; send the bytes of an image.")
+    return body
+
+
+async def _from_json(request: Request) -> ImageCall:
+    body = await request.body()
+    query = dict(request.query_params)
+    if len(body) <= ON_LOOP_BYTES:
+        return _parse_json(body, query)
+    return await asyncio.to_thread(_parse_json, body, query)
+
+
+def _parse_json(body: bytes, query: dict[str, str]) -> ImageCall:
+    call = parse_json(ClassifyCall, body)
+    images = [_decode_base64(text, index) for index, text in enumerate(call.images)]
+    said = call.model_dump(exclude={"images"}, exclude_unset=True, mode="json")
+    return ImageCall(images, parse_fields(ClassifyOptions, query | _as_strings(said)))
+
+
+def _decode_base64(text: str, index: int) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        image = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidInput(f"images.{index}: not base64; encode the bytes of the file.") from None
+    if not image:
+        raise InvalidInput(f"images.{index}: empty; send the bytes of an image.")
+    return image
+
+
+class _MemoryParser(MultiPartParser):
+    """Keeps parts in memory: the body limit bounds them, and a disk is not always there."""
+
+    spool_max_size = 1 << 30
+
+
+async def _from_form(request: Request) -> ImageCall:
+    parser = _MemoryParser(request.headers, request.stream(), max_files=MAX_ITEMS, max_fields=8)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise InvalidInput(f"The multipart form cannot be read: {error.message}") from None
+    fields = dict(request.query_params)
+    images: list[bytes] = []
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            images.append(await _read_part(name, value, len(images)))
+        else:
+            fields[name] = value
+    if not images:
+        raise InvalidInput("The form has no file; send each image as a part named `file`.")
+    return ImageCall(images, parse_fields(ClassifyOptions, fields))
+
+
+async def _read_part(name: str, part: UploadFile, index: int) -> bytes:
+    if name not in ("file", "files", "file[]"):
+        raise InvalidInput(f"The form has a file named `{name[:40]}`; name each one `file`.")
+    image = await part.read()
+    await part.close()
+    if not image:
+        raise InvalidInput(f"File {index} of the form is empty; send the bytes of an image.")
+    return image
+
+
+def _as_strings(fields: dict[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in fields.items() if value is not None}

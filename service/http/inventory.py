@@ -1,0 +1,65 @@
+"""GET /v1/models: what is live, on what it really runs, and why it may be trusted."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.errors import UnknownModel
+from service.http.openapi import PROBLEM
+from service.repository.live import LiveModel
+from service.repository.models import BrokenModel, Models
+
+
+def model_routes(models: Models) -> APIRouter:
+    """The two routes."""
+    router = APIRouter(tags=["models"])
+
+    @router.get("/v1/models", summary="All live models")
+    async def list_models() -> dict[str, Any]:
+        """Every live version, newest first within a name, and what could not be loaded."""
+        return {
+            "models": [describe(live, models) for live in models.live],
+            "broken": [_describe_broken(broken) for broken in models.broken],
+        }
+
+    @router.get("/v1/models/{name}", summary="One model", responses={404: PROBLEM})
+    async def get_model(name: str) -> dict[str, Any]:
+        """Every live version of this model."""
+        live = [describe(model, models) for model in models.live if model.name == name]
+        broken = [_describe_broken(found) for found in models.broken if found.name == name]
+        if not live and not broken:
+            raise UnknownModel(f"No model has this name; live are {models.names()}.")
+        return {"name": name, "versions": live, "broken": broken}
+
+    return router
+
+
+def describe(live: LiveModel, models: Models) -> dict[str, Any]:
+    """One live version."""
+    manifest = live.manifest
+    return {
+        "name": live.name,
+        "version": live.version,
+        "task": manifest.task,
+        "default": models.is_default(live),
+        "description": manifest.description,
+        "labels": list(manifest.labels),
+        "variant": live.variant,
+        "providers": dict(live.placement),
+        "preprocessing": manifest.preprocessing.model_dump(mode="json"),
+        "limits": manifest.limits.model_dump(mode="json", exclude_none=True),
+        "variants": [
+            {
+                "precision": variant.precision,
+                "providers": list(variant.providers),
+                "needs": list(variant.needs),
+                "bytes": sum(graph.bytes for graph in variant.graphs),
+                "evidence": variant.evidence.model_dump(mode="json", exclude_none=True),
+            }
+            for variant in manifest.variants
+        ],
+    }
+
+
+def _describe_broken(broken: BrokenModel) -> dict[str, str]:
+    return {"name": broken.name, "version": broken.version, "reason": broken.reason}

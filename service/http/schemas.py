@@ -1,0 +1,153 @@
+"""The JSON of the native API. Every field that a client fills has an upper bound."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from model_zoo.fields import NAME_PATTERN
+from service.errors import InvalidInput
+from service.http.errors import explain
+
+MAX_ITEMS = 64
+MAX_CHARACTERS = 10_000
+MAX_TOP_K = 100
+MAX_BEAM = 8
+DEFAULT_TOP_K = 5
+
+ModelName = Annotated[
+    str, Field(pattern=NAME_PATTERN, description="Default: the default model of the task.")
+]
+Version = Annotated[int, Field(ge=1, le=2**31, description="Default: the newest live version.")]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="How many labels to list.")]
+Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_ITEMS)]
+# The tag keeps an error about one form from being drowned by errors about the other.
+TextOrTexts = Annotated[
+    Annotated[Text, Tag("one")] | Annotated[Texts, Tag("many")],
+    Discriminator(lambda value: "many" if isinstance(value, list) else "one"),
+]
+
+
+class Call(BaseModel):
+    """What every request body may say."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelName | None = None
+    version: Version | None = None
+
+
+class ClassifyCall(Call):
+    """Images in base64, for clients that can send nothing but JSON."""
+
+    images: Annotated[list[str], Field(min_length=1, max_length=MAX_ITEMS)]
+    top_k: TopK = DEFAULT_TOP_K
+
+
+class ClassifyOptions(Call):
+    """What the query or the form fields say about raw images."""
+
+    top_k: TopK = DEFAULT_TOP_K
+
+
+class SentimentCall(Call):
+    """One text or several."""
+
+    text: TextOrTexts
+
+    def texts(self) -> list[str]:
+        """The texts as a list, however many were sent."""
+        return self.text if isinstance(self.text, list) else [self.text]
+
+
+class TranslateCall(SentimentCall):
+    """One text or several, and the pair of languages; the defaults are the model's."""
+
+    source: Annotated[str, Field(max_length=16)] | None = None
+    target: Annotated[str, Field(max_length=16)] | None = None
+    beam: Annotated[int, Field(ge=1, le=MAX_BEAM, description="1 is greedy, and fastest.")] = 1
+
+
+class LabelScore(BaseModel):
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+class ImageResult(LabelScore):
+    """The most probable label, and the `top_k` most probable ones in order."""
+
+    top: list[LabelScore]
+
+
+class SentimentResult(LabelScore):
+    """`truncated` tells that the text was longer than the model reads."""
+
+    scores: dict[str, float]
+    truncated: bool
+
+
+class TranslateResult(BaseModel):
+    """`score` is the mean log-probability of a token."""
+
+    text: str
+    source: str
+    target: str
+    score: float
+    truncated: bool
+
+
+class Answer(BaseModel):
+    """Which model answered, and one result per item in order."""
+
+    model: str
+    version: str
+    variant: str
+
+
+class ClassifyAnswer(Answer):
+    """The answer of /v1/classify."""
+
+    results: list[ImageResult]
+
+
+class SentimentAnswer(Answer):
+    """The answer of /v1/sentiment."""
+
+    results: list[SentimentResult]
+
+
+class TranslateAnswer(Answer):
+    """The answer of /v1/translate."""
+
+    results: list[TranslateResult]
+
+
+class ProblemAnswer(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+
+
+AnyCall = TypeVar("AnyCall", bound=Call)
+
+
+def parse_json(schema: type[AnyCall], body: bytes) -> AnyCall:
+    """The body as this schema; raises InvalidInput that names the field."""
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidInput(explain(error.errors(include_url=False, include_input=False))) from None
+
+
+def parse_fields(schema: type[AnyCall], fields: dict[str, Any]) -> AnyCall:
+    """Query or form fields, all strings, as this schema; raises InvalidInput."""
+    try:
+        return schema.model_validate_strings(fields)
+    except ValidationError as error:
+        raise InvalidInput(explain(error.errors(include_url=False, include_input=False))) from None

@@ -1,0 +1,79 @@
+"""Uvicorn, with every choice pinned and its signal handling left to the composition root."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator, Sequence
+
+import uvicorn
+
+from service.http.edge import Edge
+from service.http.limits import Limits
+from service.http.protocol import end_late_heads, protocol_with
+
+BACKLOG = 2048
+KEEP_ALIVE_S = 75  # longer than the idle time of the usual balancers, so that they close first
+
+
+class HttpServer(uvicorn.Server):
+    """Serves until `stop`; what is in flight then is finished first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Signals are the composition root's: uvicorn would end the process by one, not by 0."""
+        yield
+
+    async def serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Serve, and close the connections whose requests do not arrive."""
+        sweeper = asyncio.create_task(end_late_heads(self.server_state))
+        try:
+            await super().serve(list(sockets) if sockets is not None else None)
+        finally:
+            sweeper.cancel()
+
+    def stop(self) -> None:
+        """Stop accepting, finish what is in flight, then return from `serve`."""
+        self.should_exit = True
+
+
+def make_server(application: Edge, *, limits: Limits, drain_s: float) -> HttpServer:
+    """A server for this application that waits `drain_s` for requests in flight when it stops."""
+    return HttpServer(
+        uvicorn.Config(
+            application,
+            loop="uvloop",
+            http=protocol_with(limits.header_s),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, round(drain_s)),
+            backlog=BACKLOG,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes any free one. Raises OSError that tells the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """The URL at which the socket can be reached from this machine."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

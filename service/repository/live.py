@@ -1,0 +1,106 @@
+"""One model that answers: its task, its runner and the queue before them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model_zoo.manifest import Manifest, Precision
+from model_zoo.manifest import Task as TaskName
+from service.batching.batcher import Batcher
+from service.errors import InferenceFailed
+from service.metrics import ModelMetrics, Stage
+from service.runtime.runner import Runner
+from service.tasks.base import Task
+
+FIRST_STAGE: dict[TaskName, Stage] = {
+    "image-classification": "decode",
+    "text-classification": "tokenize",
+    "translation": "tokenize",
+}
+AnyTask = Task[Any, Any, Any, Any, Any]
+
+
+class Engine:
+    """Parts in, predictions out: preprocess, run, postprocess, all in the thread that calls."""
+
+    def __init__(self, task: AnyTask, runner: Runner, metrics: ModelMetrics, first: Stage) -> None:
+        self._task = task
+        self._runner = runner
+        self._metrics = metrics
+        self._first = first
+
+    def split(self, raw: Any) -> Sequence[Any]:
+        """The parts of one item, each of which is run by itself."""
+        return self._task.split(raw)
+
+    def predict_batch(self, parts: Sequence[Any]) -> list[Any]:
+        """One answer a part, in order; an exception in its place where that part is at fault."""
+        answers: list[Any] = [None] * len(parts)
+        began_s = time.perf_counter()
+        features = self._preprocess(parts, answers)
+        ready_s = time.perf_counter()
+        self._metrics.stage_took(self._first, ready_s - began_s)
+        if not features:
+            return answers
+        rows = self._runner.run(list(features.values()))
+        ran_s = time.perf_counter()
+        self._metrics.stage_took("inference", ran_s - ready_s)
+        if len(rows) != len(features):
+            raise InferenceFailed(f"The model gave {len(rows)} rows for {len(features)} items.")
+        for (place, found), row in zip(features.items(), rows, strict=True):
+            answers[place] = self._postprocess(found, row)
+        self._metrics.stage_took("postprocess", time.perf_counter() - ran_s)
+        return answers
+
+    def _preprocess(self, parts: Sequence[Any], answers: list[Any]) -> dict[int, Any]:
+        """Features by place; where a part has none, its error is put into `answers`."""
+        features: dict[int, Any] = {}
+        for place, part in enumerate(parts):
+            try:
+                found = self._task.preprocess(part)
+                self._runner.check(found)
+            except Exception as error:  # the batcher logs what is no ServiceError
+                answers[place] = error
+            else:
+                features[place] = found
+        return features
+
+    def _postprocess(self, features: Any, row: Any) -> Any:
+        try:
+            return self._task.postprocess(features, row)
+        except Exception as error:  # the batcher logs what is no ServiceError
+            return error
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """A loaded version of a model; `placement` counts graph nodes by provider."""
+
+    manifest: Manifest
+    variant: Precision
+    placement: Mapping[str, int]
+    task: AnyTask
+    runner: Runner
+    batcher: Batcher[Any, Any]
+    metrics: ModelMetrics
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """The version, as the API writes it."""
+        return str(self.manifest.version)
+
+    async def drain(self) -> None:
+        """Accept nothing new, and return when everything that waits has run."""
+        await self.batcher.drain()
+
+    def close(self, timeout_s: float = 0.0) -> None:
+        """Stop the workers and let go of the graphs."""
+        if self.batcher.close(timeout_s):
+            self.runner.close()
+        self.metrics.retired()

@@ -1,0 +1,103 @@
+"""Which models are live, and which of them a request means."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from model_zoo.manifest import Task
+from service.errors import UnknownModel
+from service.repository.lifecycle import Lifecycle
+from service.repository.live import LiveModel
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenModel:
+    """A published model that could not be loaded, and why; the reason is safe to show."""
+
+    name: str
+    version: str
+    reason: str
+
+
+class Models:
+    """The live models. The default model of a task is named in `defaults`, or the first by name."""
+
+    def __init__(self, lifecycle: Lifecycle, defaults: Mapping[Task, str] | None = None) -> None:
+        self.lifecycle = lifecycle
+        self.live: tuple[LiveModel, ...] = ()
+        self.broken: tuple[BrokenModel, ...] = ()
+        self._defaults = dict(defaults or {})
+        self._index: dict[tuple[Task, str | None, int | None], LiveModel] = {}
+
+    def serve(self, live: Iterable[LiveModel], broken: Iterable[BrokenModel] = ()) -> None:
+        """From now on these models answer."""
+        self.live = tuple(sorted(live, key=lambda model: (model.name, -int(model.version))))
+        self.broken = tuple(broken)
+        self._index = {}
+        for model in self.live:
+            task, version = model.manifest.task, int(model.version)
+            self._index[task, model.name, version] = model
+            # The newest version of a name comes first, and the first is kept.
+            self._index.setdefault((task, model.name, None), model)
+        for task in {model.manifest.task for model in self.live}:
+            self._index[task, None, None] = self._default(task)
+
+    def find(self, task: Task, name: str | None = None, version: int | None = None) -> LiveModel:
+        """The live model that is meant; UnknownModel says which there are."""
+        found = self._index.get((task, name, version))
+        if found is None and name is None and version is not None:
+            default = self.find(task)
+            found = self._index.get((task, default.name, version))
+        if found is None:
+            raise UnknownModel(self._explain(task, name, version))
+        return found
+
+    def find_translator(
+        self, source: str | None, target: str | None, name: str | None, version: int | None
+    ) -> LiveModel:
+        """The live translator for this pair of languages; None leaves the choice to us."""
+
+        def suits(model: LiveModel) -> bool:
+            pair = model.manifest.preprocessing
+            return (
+                pair.kind == "translation"
+                and source in (None, pair.source)
+                and target in (None, pair.target)
+            )
+
+        if name is None and version is None:
+            default = self._index.get(("translation", None, None))
+            first = next((model for model in self.live if suits(model)), None)
+            found = default if default is not None and suits(default) else first
+        else:
+            found = self.find("translation", name, version)
+        if found is None or not suits(found):
+            raise UnknownModel(
+                f"No live model translates {source or 'any language'} to "
+                f"{target or 'any language'}; live are {self._pairs()}."
+            )
+        return found
+
+    def is_default(self, model: LiveModel) -> bool:
+        """Whether a request that names no model is answered by this one."""
+        return self._index.get((model.manifest.task, None, None)) is model
+
+    def names(self, wanted: Callable[[LiveModel], bool] = lambda model: True) -> str:
+        """The live models as a list to read."""
+        return (
+            ", ".join(f"{m.name} (version {m.version})" for m in self.live if wanted(m)) or "none"
+        )
+
+    def _default(self, task: Task) -> LiveModel:
+        named = self._index.get((task, self._defaults.get(task), None))
+        return named or next(model for model in self.live if model.manifest.task == task)
+
+    def _pairs(self) -> str:
+        pairs = (model.manifest.preprocessing for model in self.live)
+        return ", ".join(f"{p.source} to {p.target}" for p in pairs if p.kind == "translation") or (
+            "none"
+        )
+
+    def _explain(self, task: Task, name: str | None, version: int | None) -> str:
+        asked = f"{name or 'default'}{f' version {version}' if version else ''}"
+        live = self.names(lambda model: model.manifest.task == task)
+        return f"No live model for {task} is called {asked}; live are {live}."
