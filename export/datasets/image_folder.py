@@ -62,7 +62,7 @@ def decode_upright(content: bytes, size: tuple[int, int]) -> Images:
         # a picture of such a size is a mistake or an attack, not something to learn from
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content)) as image:
-            image.draft("RGB", (2 * size[1], 2 * size[0]))
+            image.draft("RGB", (2 * max(size), 2 * max(size)))
             upright = ImageOps.exif_transpose(image)
             resized = _on_white(upright).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized)
