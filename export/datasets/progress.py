@@ -10,13 +10,15 @@ T = TypeVar("T")
 PATIENCE_S = 2.0
 
 
-def show_if_slow(items: Iterable[T], title: str, total: int) -> Iterator[T]:
-    """Pass the items on; after two seconds show how far they are."""
+def show_if_slow(
+    items: Iterable[T], title: str, total: int, patience_s: float = PATIENCE_S
+) -> Iterator[T]:
+    """Pass the items on; after `patience_s` seconds show how far they are."""
     started_s = time.monotonic()
     remaining = enumerate(items)
     for _, item in remaining:
         yield item
-        if time.monotonic() - started_s > PATIENCE_S:
+        if time.monotonic() - started_s > patience_s:
             break
     else:
         return
