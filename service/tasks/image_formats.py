@@ -20,22 +20,23 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from service.errors import InvalidInput, PayloadTooLarge, UnsupportedMedia
 from service.tasks import jpeg
+from service.tasks.image_headers import gif_is_sane, jpeg_is_sane, png_is_sane
 
 # Set once at import: doing it around each call is not safe with threads.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-MAX_JPEG_SCANS = 100
 MAX_RUN_LENGTH_PIXELS = 4_000_000  # Pillow unpacks these in Python
 _RUN_LENGTH = (1, 2)
 
 
 class Format(NamedTuple):
-    """One kind of file: its name in messages, its signature, its reader."""
+    """One kind of file: its name in messages, its signature, its reader, a check of its headers."""
 
     name: str
     matches: Callable[[bytes], bool]
     open: Callable[[io.BytesIO], ImageFile]
+    is_sane: Callable[[bytes], bool] = bool
 
 
 def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
@@ -54,10 +55,10 @@ def _is_avif(head: bytes) -> bool:
 
 
 _BUILT: tuple[tuple[Format, bool], ...] = (
-    (Format("JPEG", _starts(b"\xff\xd8\xff"), JpegImageFile), True),
-    (Format("PNG", _starts(b"\x89PNG\r\n\x1a\n"), PngImageFile), True),
+    (Format("JPEG", _starts(b"\xff\xd8\xff"), JpegImageFile, jpeg_is_sane), True),
+    (Format("PNG", _starts(b"\x89PNG\r\n\x1a\n"), PngImageFile, png_is_sane), True),
     (Format("WebP", _is_webp, WebPImageFile), bool(features.check("webp"))),
-    (Format("GIF", _starts(b"GIF87a", b"GIF89a"), GifImageFile), True),
+    (Format("GIF", _starts(b"GIF87a", b"GIF89a"), GifImageFile, gif_is_sane), True),
     (Format("BMP", _starts(b"BM"), BmpImageFile), True),
     (Format("AVIF", _is_avif, AvifImageFile), bool(features.check("avif"))),
 )
@@ -96,12 +97,17 @@ def open_image(data: bytes, entry: Format) -> ImageFile:
 
     Whatever the reader raises on damaged headers passes through.
     """
-    image = entry.open(io.BytesIO(data))
-    if entry.name == "JPEG" and jpeg.scans(data) > MAX_JPEG_SCANS:
+    if not entry.is_sane(data):
         raise InvalidInput(
-            f"The JPEG is stored in more than {MAX_JPEG_SCANS} passes. "
+            f"The {entry.name} image has too many headers to be an ordinary one. "
+            "Save it again without metadata, as JPEG or PNG."
+        )
+    if entry.name == "JPEG" and jpeg.has_too_many_scans(data):
+        raise InvalidInput(
+            f"The JPEG is stored in more than {jpeg.MAX_SCANS} passes. "
             "Save it again as an ordinary JPEG or as PNG."
         )
+    image = entry.open(io.BytesIO(data))
     if entry.name == "BMP" and image.info.get("compression") in _RUN_LENGTH:
         width, height = image.size
         if width * height > MAX_RUN_LENGTH_PIXELS:

@@ -13,11 +13,15 @@ _APP0, _COMMENT, _FRAME, _SCAN = 0xE0, 0xFE, 0xC0, 0xDA
 _TABLES = frozenset((0xC4, 0xDB, 0xDD, _APP0, _COMMENT))  # Huffman, quantisation, restarts
 _FRAME_LENGTH = 17  # of a frame with three components
 _MAX_SEGMENTS = 32
+MAX_SCANS = 50
 
 
-def scans(data: bytes) -> int:
-    """An upper bound on the passes over the picture that decoding takes."""
-    return data.count(b"\xff\xda")
+def has_too_many_scans(data: bytes) -> bool:
+    """Whether decoding may take more than MAX_SCANS passes over the picture; usual are 1 to 12.
+
+    A file of a megabyte can ask for a hundred thousand.
+    """
+    return data.count(b"\xff\xda") > MAX_SCANS
 
 
 def pixels_of_size(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None:
@@ -25,7 +29,7 @@ def pixels_of_size(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | No
 
     None when the file is anything else or cannot be decoded; the long way will tell which.
     """
-    if _plain_size(data) != size:
+    if _plain_size(data) != size or has_too_many_scans(data):
         return None
     try:
         image = Image.frombytes("RGB", size, data, "jpeg", "RGB", "")

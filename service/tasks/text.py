@@ -65,10 +65,8 @@ class TextTokenizer:
         return text
 
 
-def clean(text: str) -> str:
-    """The text in Unicode form NFC; InvalidInput when it holds half a character."""
-    if text.isascii():
-        return text
+def require_whole_characters(text: str) -> None:
+    """Raise InvalidInput for a text with half a character, which UTF-8 cannot write."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -76,4 +74,11 @@ def clean(text: str) -> str:
             f"The text holds half a character (a lone surrogate) at position {error.start}. "
             "Send text that can be written as UTF-8."
         ) from None
+
+
+def clean(text: str) -> str:
+    """The text in Unicode form NFC; InvalidInput when it holds half a character."""
+    if text.isascii():
+        return text
+    require_whole_characters(text)
     return unicodedata.normalize("NFC", text)

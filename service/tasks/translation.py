@@ -1,0 +1,119 @@
+"""A text in one language in, the same text in another out, its line breaks kept.
+
+A text is translated sentence by sentence. White space between sentences, and stretches without a
+letter, are not shown to the model but put back where they stood.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_zoo.manifest import Manifest, TranslationInput
+from service.errors import InferenceFailed
+from service.tasks.base import Sentence, TranslationText
+from service.tasks.sentences import Segment, cut, join_segments, split_sentences
+from service.tasks.text import TextTokenizer, clean, require_whole_characters
+
+CHARACTERS_PER_TOKEN = 4  # for the estimate of the cost only
+
+# Target ids, mean log-probability of a token (the end among them), whether the end was reached.
+Generated = tuple[Sequence[int], float, bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceIds:
+    """Token ids of one sentence, [T], int64, the end of sentence last."""
+
+    ids: NDArray[np.int64]
+    beam: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationPrediction:
+    """A translated text. `score` is the mean log-probability of its `tokens` tokens, 0 if there was
+    nothing to translate; `truncated` when part of the source was not read or a sentence not ended.
+    """
+
+    text: str
+    source: str
+    target: str
+    score: float
+    truncated: bool
+    tokens: int
+
+
+class Translation:
+    """Task over a text of any length in one pair of languages."""
+
+    def __init__(self, manifest: Manifest, spec: TranslationInput, tokenizer_json: bytes) -> None:
+        self._spec = spec
+        limit = min(spec.max_source_tokens, manifest.limits.max_tokens or spec.max_source_tokens)
+        self._room = limit - 1  # the end of the sentence is a token too
+        self._tokenizer = TextTokenizer(tokenizer_json)
+
+    def split(self, raw: TranslationText) -> list[Sentence]:
+        """The sentences that hold a letter, cut where they are too long for the model."""
+        require_whole_characters(raw.text)
+        return [Sentence(s.text, raw.beam) for s in self._segments(raw.text) if s.has_letters]
+
+    def preprocess(self, part: Sentence) -> SourceIds:
+        ids = self._tokenizer.plain_ids(clean(part.text))
+        truncated = len(ids) > self._room
+        return SourceIds(
+            np.array([*ids[: self._room], self._spec.eos_id], np.int64), part.beam, truncated
+        )
+
+    def cost(self, part: Sentence) -> int:
+        return min(2 + len(part.text) // CHARACTERS_PER_TOKEN, self._room + 1)
+
+    def postprocess(self, features: SourceIds, row: Generated) -> TranslationPrediction:
+        ids, score, finished = row
+        if not math.isfinite(score):
+            raise InferenceFailed("The model gave a score that is no number.")
+        return self._prediction(
+            text=self._tokenizer.decode(list(ids)).strip(),
+            score=score,
+            truncated=features.truncated or not finished,
+            tokens=len(ids),
+        )
+
+    def join(
+        self, raw: TranslationText, predictions: Sequence[TranslationPrediction]
+    ) -> TranslationPrediction:
+        """The whole text; what was not translated stands as it stood."""
+        segments = self._segments(raw.text)
+        places = [place for place, segment in enumerate(segments) if segment.has_letters]
+        for place, prediction in zip(places, predictions, strict=True):
+            segments[place] = segments[place]._replace(text=prediction.text)
+        # the end of a sentence counts as a token, so that no weight is zero
+        tokens = sum(p.tokens + 1 for p in predictions)
+        return self._prediction(
+            text=join_segments(segments),
+            score=sum(p.score * (p.tokens + 1) for p in predictions) / max(tokens, 1),
+            truncated=any(p.truncated for p in predictions),
+            tokens=sum(p.tokens for p in predictions),
+        )
+
+    def _prediction(
+        self, *, text: str, score: float, truncated: bool, tokens: int
+    ) -> TranslationPrediction:
+        return TranslationPrediction(
+            text, self._spec.source, self._spec.target, score, truncated, tokens
+        )
+
+    def _segments(self, text: str) -> list[Segment]:
+        segments: list[Segment] = []
+        for segment in split_sentences(text, self._spec.source):
+            segments += cut(segment, self._fits) if segment.has_letters else [segment]
+        return segments
+
+    def _fits(self, text: str) -> bool:
+        # More tokens than bytes would be odd, so short sentences need not be counted; were there
+        # more after all, preprocess cuts and says so.
+        if len(text.encode()) < self._room:
+            return True
+        return len(self._tokenizer.plain_ids(clean(text))) <= self._room
