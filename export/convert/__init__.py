@@ -1,0 +1,1 @@
+"""From torch networks to ONNX graphs whose axes really are dynamic."""

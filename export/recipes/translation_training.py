@@ -1,0 +1,187 @@
+"""Trains the translation network. Knows vocabularies, token batches and rates; nothing of ONNX.
+
+N sentences, S source tokens, T target tokens, V vocabulary.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.datasets.rows import SentencePairs
+from export.losses import linear_cross_entropy
+from export.networks.transformer import Transformer, TransformerConfig
+from export.optimizers import Muon, split_parameters
+from export.tokens import BOS_ID, PAD_ID
+from export.training import History, Plan, Scores, Stepper, Trainer, warm_up_then_decay
+
+Ids = NDArray[np.int64]
+PairBatch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class TranslationTraining:
+    """`batch_tokens` bounds the padded tokens of either side of a batch; `matrix_rate` is Muon's,
+    `rate` Adam's."""
+
+    epochs: int = 3
+    batch_tokens: int = 4096
+    rate: float = 2e-3
+    matrix_rate: float = 3.5e-3
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    warm_up: float = 0.06
+    average_decay: float = 0.995
+    longest: int = 100
+    patience: int = 0
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class EncodedPairs:
+    """Token ids of both sides; each ends in EOS."""
+
+    sources: Sequence[Ids]
+    targets: Sequence[Ids]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+def encode_pairs(tokenizer: Tokenizer, pairs: SentencePairs, longest: int) -> EncodedPairs:
+    """Both sides as ids; pairs with a side of more than `longest` tokens are left out."""
+    sources, targets = (
+        [np.asarray(e.ids, np.int64) for e in tokenizer.encode_batch(list(side))]
+        for side in (pairs.sources, pairs.targets)
+    )
+    kept = [
+        (s, t)
+        for s, t in zip(sources, targets, strict=True)
+        if len(s) <= longest and len(t) <= longest
+    ]
+    return EncodedPairs([s for s, _ in kept], [t for _, t in kept])
+
+
+def train_translation(
+    train: EncodedPairs,
+    validation: EncodedPairs,
+    config: TransformerConfig,
+    settings: TranslationTraining,
+    folder: Path,
+) -> tuple[Transformer, History]:
+    """Train from scratch; the network comes back in evaluation mode with its best weights."""
+    torch.manual_seed(settings.seed)
+    network = Transformer(config)
+
+    def batches(epoch: int) -> Iterator[PairBatch]:
+        for rows in token_batches(train, settings.batch_tokens, (settings.seed, epoch)):
+            yield padded(train, rows)
+
+    def loss(_: nn.Module, batch: PairBatch) -> Tensor:
+        return _cross_entropy(network, batch, settings.label_smoothing)
+
+    def evaluate(network: nn.Module) -> Scores:
+        return evaluate_translation(network, validation, settings.batch_tokens)
+
+    trainer = Trainer(
+        network,
+        Plan(
+            epochs=settings.epochs,
+            steps_per_epoch=len(token_batches(train, settings.batch_tokens, (settings.seed, 0))),
+            metric="token_accuracy",
+            average_decay=settings.average_decay,
+            patience=settings.patience,
+            clip=1.0,
+            seed=settings.seed,
+        ),
+        _stepper(network, settings),
+        batches=batches,
+        loss=loss,
+        evaluate=evaluate,
+        folder=folder,
+        title="translation",
+    )
+    history = trainer.run()
+    return network.eval(), history
+
+
+def token_batches(data: EncodedPairs, tokens: int, seed: tuple[int, ...]) -> list[Ids]:
+    """Rows of about equal length together, the batches in random order; same seed, same batches."""
+    generator = np.random.default_rng(seed)
+    lengths = np.array([(len(t), len(s)) for s, t in zip(data.sources, data.targets, strict=True)])
+    # Rows of one (target, source) length are many: their random order makes batches differ.
+    order = np.lexsort((generator.random(len(data)), lengths[:, 1], lengths[:, 0]))
+    cuts, longest = [0], 0
+    for position, row in enumerate(order):
+        longest = max(longest, int(lengths[row].max()))
+        if (position + 1 - cuts[-1]) * longest > tokens:
+            cuts.append(position)
+            longest = int(lengths[row].max())
+    cuts.append(len(order))
+    batches = [order[start:end] for start, end in pairwise(cuts) if end > start]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def padded(data: EncodedPairs, rows: Ids) -> PairBatch:
+    """Source [N, S] and target [N, T] of these rows, padded at the end."""
+    return _pad([data.sources[i] for i in rows]), _pad([data.targets[i] for i in rows])
+
+
+@torch.no_grad()
+def evaluate_translation(network: nn.Module, data: EncodedPairs, tokens: int) -> Scores:
+    """Cross entropy, perplexity and share of right next tokens, given the true ones before."""
+    loss, right, count = 0.0, 0, 0
+    for rows in token_batches(data, tokens, (0,)):
+        source_NS, target_NT = padded(data, rows)
+        logits_NTV = network(source_NS, _shifted(target_NT))
+        real = target_NT != PAD_ID
+        right += int((logits_NTV.argmax(-1) == target_NT)[real].sum())
+        loss += float(functional.cross_entropy(logits_NTV[real], target_NT[real], reduction="sum"))
+        count += int(real.sum())
+    mean = loss / count
+    return {
+        "validation_loss": mean,
+        "perplexity": math.exp(min(mean, 20)),
+        "token_accuracy": right / count,
+    }
+
+
+def _cross_entropy(network: Transformer, batch: PairBatch, smoothing: float) -> Tensor:
+    source_NS, target_NT = batch
+    memory_NSD, keep = network.encode(source_NS)
+    hidden_NTD = network.hidden(memory_NSD, keep, _shifted(target_NT))
+    real = target_NT != PAD_ID
+    return linear_cross_entropy(
+        hidden_NTD[real],
+        network.embedding.weight,
+        network.output_bias,
+        target_NT[real],
+        smoothing,
+    )
+
+
+def _shifted(target_NT: Tensor) -> Tensor:
+    """What the decoder has seen when it must say each target token: BOS, then the ones before."""
+    return functional.pad(target_NT[:, :-1], (1, 0), value=BOS_ID)
+
+
+def _pad(rows: Sequence[Ids]) -> Tensor:
+    padded = np.full((len(rows), max(map(len, rows))), PAD_ID, np.int64)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    return torch.from_numpy(padded)
+
+
+def _stepper(network: nn.Module, settings: TranslationTraining) -> Stepper:
+    matrices, others = split_parameters(network)
+    muon = Muon(matrices, lr=settings.matrix_rate, weight_decay=settings.weight_decay)
+    adam = torch.optim.AdamW(others, lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    return Stepper((muon, adam), warm_up_then_decay(settings.warm_up, 0.02))

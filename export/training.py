@@ -1,0 +1,244 @@
+"""The training loop that all recipes share: steps, averaging, checkpoints, early stopping.
+
+Knows networks and numbers, nothing of images or text: a recipe hands in its batches and loss.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from export.progress import TrainingProgress
+
+Batch = Any
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how to train. `metric` names the validation score that decides (higher wins).
+
+    patience: validations without improvement before stopping (0: never stop early).
+    average_decay: decay a step of the exponential moving average of weights that is kept
+    (0: keep the raw weights). clip: largest gradient norm (0: none).
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    metric: str = "accuracy"
+    patience: int = 0
+    average_decay: float = 0.0
+    clip: float = 0.0
+    seed: int = 0
+    checkpoint_every_s: float = 120.0
+
+
+@dataclass
+class History:
+    """What a training run printed, a row an epoch; the plots are drawn from it."""
+
+    rows: list[Scores] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def column(self, name: str) -> list[float]:
+        return [row[name] for row in self.rows if name in row]
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """The two callables that move weights: one optimisation step, and the learning-rate rule.
+
+    schedule: share of the whole training done (0 to 1) -> factor on each group's base rate.
+    """
+
+    optimizers: tuple[torch.optim.Optimizer, ...]
+    schedule: Callable[[float], float]
+
+    def set_rate(self, done: float) -> None:
+        factor = self.schedule(done)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("base_lr", group["lr"])
+                group["lr"] = group["base_lr"] * factor
+
+    def step(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+
+class Trainer:
+    """Trains one network; `run` returns its best averaged weights loaded, and the history."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        plan: Plan,
+        stepper: Stepper,
+        *,
+        batches: Callable[[int], Iterable[Batch]],
+        loss: Callable[[nn.Module, Batch], Tensor],
+        evaluate: Callable[[nn.Module], Scores],
+        folder: Path,
+        title: str,
+    ) -> None:
+        self.network, self.plan, self.stepper = network, plan, stepper
+        self._batches, self._loss, self._evaluate = batches, loss, evaluate
+        self._folder, self._title = folder, title
+        self.average = deepcopy(network).requires_grad_(False) if plan.average_decay else network
+        self.history = History()
+        self._epoch = self._step = 0
+        self._best: tuple[float, dict[str, Tensor]] | None = None
+        self._stale = 0
+
+    def run(self) -> History:
+        torch.manual_seed(self.plan.seed)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._resume()
+        with TrainingProgress(self._title, self.plan.epochs * self.plan.steps_per_epoch) as bar:
+            while self._epoch < self.plan.epochs and not self._is_stale():
+                self._run_epoch(bar)
+        if self._best is not None:
+            self.network.load_state_dict(self._best[1])
+        return self.history
+
+    def _is_stale(self) -> bool:
+        return 0 < self.plan.patience <= self._stale
+
+    def _run_epoch(self, bar: TrainingProgress) -> None:
+        self.network.train()
+        started = saved = time.monotonic()
+        loss_sum, counted = 0.0, 0
+        for batch in islice(self._batches(self._epoch), self._step, self.plan.steps_per_epoch):
+            value = self._train_step(batch)
+            loss_sum, counted = loss_sum + value, counted + 1
+            self._step += 1
+            bar.update(self._epoch * self.plan.steps_per_epoch + self._step, loss=value)
+            if time.monotonic() - saved > self.plan.checkpoint_every_s:
+                self._save()
+                saved = time.monotonic()
+        self._epoch, self._step = self._epoch + 1, 0
+        self._finish_epoch(bar, loss_sum / max(counted, 1), time.monotonic() - started)
+
+    def _train_step(self, batch: Batch) -> float:
+        total = self.plan.epochs * self.plan.steps_per_epoch
+        self.stepper.set_rate((self._epoch * self.plan.steps_per_epoch + self._step) / total)
+        with mixed_precision():
+            loss = self._loss(self.network, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.plan.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
+        self.stepper.step()
+        if self.plan.average_decay:
+            self._update_average(self._epoch * self.plan.steps_per_epoch + self._step + 1)
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        # A young average forgets its random start sooner.
+        decay = min(self.plan.average_decay, (1 + step) / (10 + step))
+        for kept, new in zip(
+            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
+        ):
+            if kept.is_floating_point():
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+    def _finish_epoch(self, bar: TrainingProgress, loss: float, seconds: float) -> None:
+        self.average.eval()
+        scores = self._evaluate(self.average)
+        self.history.seconds += seconds
+        row = {"epoch": float(self._epoch), "loss": loss, "seconds": round(seconds, 1), **scores}
+        self.history.rows.append(row)
+        score = scores[self.plan.metric]
+        if self._best is None or score > self._best[0]:
+            weights = {k: v.detach().clone() for k, v in self.average.state_dict().items()}
+            self._best, self._stale = (score, weights), 0
+        else:
+            self._stale += 1
+        self._save()
+        with (self._folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(row) + "\n")
+        bar.report(row)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self._folder / "checkpoint.pt"
+
+    def _save(self) -> None:
+        state = {
+            "epoch": self._epoch,
+            "step": self._step,
+            "stale": self._stale,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "best_score": self._best[0] if self._best else None,
+            "best": self._best[1] if self._best else None,
+            "optimizers": [optimizer.state_dict() for optimizer in self.stepper.optimizers],
+            "rows": self.history.rows,
+            "seconds": self.history.seconds,
+            "random": torch.get_rng_state(),
+        }
+        partial = self._checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self._checkpoint)  # a kill while writing leaves the old one whole
+
+    def _resume(self) -> None:
+        if not self._checkpoint.exists():
+            return
+        state = torch.load(self._checkpoint, weights_only=True)
+        self._epoch, self._step, self._stale = state["epoch"], state["step"], state["stale"]
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        if state["best"] is not None:
+            self._best = (state["best_score"], state["best"])
+        for optimizer, saved in zip(self.stepper.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.history = History(state["rows"], state["seconds"])
+        torch.set_rng_state(state["random"])
+
+
+def mixed_precision() -> Any:
+    """bf16 autocast where this processor is faster with it, plain fp32 elsewhere."""
+    return torch.autocast("cpu", torch.bfloat16) if bf16_is_faster() else nullcontext()
+
+
+_bf16_is_faster: bool | None = None
+
+
+def bf16_is_faster() -> bool:
+    """Timed once a process: emulated bf16 is hundreds of times slower, AMX seven times faster."""
+    global _bf16_is_faster  # noqa: PLW0603
+    if _bf16_is_faster is None:
+        fp32 = _product_seconds(torch.float32)
+        _bf16_is_faster = _product_seconds(torch.bfloat16) < 0.7 * fp32
+    return _bf16_is_faster
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    left, right = (torch.randn(256, 256).to(dtype) for _ in range(2))
+    left @ right  # the first product compiles its kernel
+    started = time.perf_counter()
+    for _ in range(3):
+        left @ right
+    return time.perf_counter() - started
+
+
+def warm_up_then_decay(warm_up: float, final: float) -> Callable[[float], float]:
+    """Rises linearly over the first share `warm_up` of training, then falls linearly to `final`."""
+
+    def factor(done: float) -> float:
+        if done < warm_up:
+            return done / warm_up
+        return 1 - (1 - final) * (done - warm_up) / (1 - warm_up)
+
+    return factor
