@@ -92,10 +92,18 @@ def test_an_unknown_or_impossible_name_is_not_found(
         catalog.open(name)
 
 
-@pytest.mark.parametrize("data", [b"grapH", b"grap", b"graphs", b""])
-def test_a_changed_file_is_refused(published: PublishedModel, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"grapH", "sha256 .* its manifest says"),
+        (b"grap", "has 4 bytes, its manifest says 5"),
+        (b"graphs", "more than 5 bytes"),
+        (b"", "has 0 bytes"),
+    ],
+)
+def test_a_changed_file_is_refused(published: PublishedModel, data: bytes, words: str) -> None:
     (published.folder / "model.onnx").write_bytes(data)
-    with pytest.raises(FileMismatch, match=r"model\.onnx"):
+    with pytest.raises(FileMismatch, match=rf"model\.onnx.*{words}"):
         published.read("model.onnx")
     with pytest.raises(FileMismatch, match=r"model\.onnx"):
         published.verify()
@@ -229,6 +237,13 @@ def test_a_published_version_is_never_overwritten(
     ]
 
 
+def test_an_empty_folder_of_that_number_is_left_alone_too(catalog: Catalog) -> None:
+    (catalog.root / "tiny" / "1").mkdir(parents=True)
+    with pytest.raises(AlreadyPublished):
+        catalog.publish(*image_model())
+    assert everything_below(catalog.root) == ["tiny", "tiny/1"]
+
+
 def test_a_publisher_who_loses_the_race_leaves_the_winner_alone(catalog: Catalog) -> None:
     manifest, files = image_model(data=b"loser")
 
@@ -260,8 +275,16 @@ def test_a_publish_that_fails_half_way_leaves_nothing_behind(catalog: Catalog) -
 def test_an_unfinished_publish_cannot_be_seen(catalog: Catalog) -> None:
     manifest, files = image_model()
     seen: list[list[tuple[str, int]]] = []
-    catalog.publish(manifest, Steps(files, lambda file: seen.append(found(catalog))))
+    folders: list[str] = []
+
+    def look(file: str) -> None:
+        seen.append(found(catalog))
+        folders.extend(path.name for path in (catalog.root / "tiny").iterdir())
+
+    catalog.publish(manifest, Steps(files, look))
     assert seen == [[], []]
+    # git and the packager know unfinished folders by this pattern
+    assert all(name.startswith(".") and name.endswith(".partial") for name in folders)
     assert found(catalog) == [("tiny", 1)]
 
 

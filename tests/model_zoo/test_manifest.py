@@ -61,6 +61,7 @@ def test_a_manifest_comes_back_from_its_file_as_it_was(
         (("preprocessing", "kind"), "sound", "preprocessing"),
         (("variants", 0, "graphs", 0, "file"), "../model.onnx", "variants.0.graphs.0.file"),
         (("variants", 0, "graphs", 0, "file"), "/model.onnx", "variants.0.graphs.0.file"),
+        (("variants", 0, "graphs", 0, "file"), "a/../../b", "variants.0.graphs.0.file"),
         (("variants", 0, "graphs", 0, "file"), ".hidden", "variants.0.graphs.0.file"),
         (("variants", 0, "graphs", 0, "sha256"), "A" * 64, "variants.0.graphs.0.sha256"),
         (("variants", 0, "graphs", 0, "bytes"), -1, "variants.0.graphs.0.bytes"),
@@ -115,6 +116,20 @@ def test_a_precision_may_stand_only_once() -> None:
     manifest, _ = image_model()
     with pytest.raises(ValidationError, match="fp32 stands 2 times"):
         Manifest.model_validate(manifest.model_dump() | {"variants": manifest.variants * 2})
+
+
+def test_a_role_may_stand_only_once_in_a_variant() -> None:
+    manifest, _ = image_model()
+    graphs = manifest.variants[0].graphs * 2
+    twice = manifest.variants[0].model_copy(update={"graphs": graphs})
+    with pytest.raises(ValidationError, match="fp32 has graphs"):
+        Manifest.model_validate(manifest.model_dump() | {"variants": (twice,)})
+
+
+def test_a_manifest_cannot_be_changed() -> None:
+    manifest, _ = image_model()
+    with pytest.raises(ValidationError, match="frozen"):
+        manifest.version = 2  # type: ignore[misc]
 
 
 def test_two_variants_may_share_a_graph(tmp_path: Path) -> None:
