@@ -1,0 +1,1 @@
+"""Tensors: many items, one ONNX Runtime call. Knows providers and the decode loop, no task."""

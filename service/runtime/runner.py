@@ -1,0 +1,81 @@
+"""Opens a model's graphs and gives the runner that its manifest calls for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from model_zoo.manifest import Manifest, Provider, Role
+from model_zoo.preprocessing import ImageInput, TextInput
+from service.runtime.errors import EngineError
+from service.runtime.forward import ImageForward, TextForward
+from service.runtime.generate import Generator
+from service.runtime.session import Abort, Session, open_session
+from service.runtime.slot_decoder import DEFAULT_SLOTS
+
+
+class Runner(Protocol):
+    """A batch of features in, as the model's task makes them; as many rows out, in order.
+
+    Thread-safe. Rows are float32 logits [K], or (ids, score, finished) for a translation.
+    """
+
+    @property
+    def placement(self) -> Mapping[str, int]:
+        """Nodes of the graphs by the execution provider that really runs them."""
+        ...
+
+    def check(self, features: Any) -> None:
+        """Raise InvalidInput for one item's features that would fail a whole batch."""
+        ...
+
+    def run(self, features: Sequence[Any], abort: Abort | None = None) -> Sequence[Any]:
+        """Raises InvalidInput, InferenceFailed, or Cancelled once `abort` is set."""
+        ...
+
+    def close(self) -> None:
+        """Free what the runner holds beyond its sessions."""
+        ...
+
+
+def make_runner(
+    manifest: Manifest,
+    graphs: Mapping[Role, bytes],
+    *,
+    providers: Sequence[Provider] = ("cpu",),
+    threads: int = 1,
+    strict: bool = False,
+    slots: int = DEFAULT_SLOTS,
+) -> Runner:
+    """Load the graphs, `threads` intra-op threads each, and check them against the manifest.
+
+    `slots` is the number of rows that a translation decodes at once in each calling thread.
+    Raises an EngineError that names the model and the graph.
+    """
+
+    try:
+        return _open(manifest, graphs, providers, threads, strict, slots)
+    except EngineError as error:
+        raise type(error)(f"{manifest.name}/{manifest.version}: {error}") from error
+
+
+def _open(
+    manifest: Manifest,
+    graphs: Mapping[Role, bytes],
+    providers: Sequence[Provider],
+    threads: int,
+    strict: bool,
+    slots: int,
+) -> Runner:
+    sessions: dict[Role, Session] = {}
+    for role, graph in graphs.items():
+        try:
+            sessions[role] = open_session(
+                graph, providers=providers, threads=threads, strict=strict
+            )
+        except EngineError as error:
+            raise type(error)(f"{role} graph: {error}") from error
+    spec = manifest.preprocessing
+    if isinstance(spec, ImageInput):
+        return ImageForward(sessions["model"], manifest, spec)
+    if isinstance(spec, TextInput):
+        return TextForward(sessions["model"], manifest, spec)
+    return Generator(sessions["encoder"], sessions["decoder"], spec, slots)
