@@ -17,6 +17,9 @@ COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --strip-extras
 # ONNX Runtime's telemetry is on by default; Slipway's is not there at all.
 export ORT_DISABLE_TELEMETRY := 1
 
+# What the head of a lock file names as its maker.
+export CUSTOM_COMPILE_COMMAND := make lock
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help serve test check format export lock clean
