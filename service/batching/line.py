@@ -56,7 +56,7 @@ class Line(Generic[P]):
                 return False
             for item in items:
                 self._items[item] = None
-            self._changed.notify(len(items))
+            self._changed.notify()
         return True
 
     def leave(self, items: Iterable[QueuedItem[P]]) -> None:
@@ -72,8 +72,8 @@ class Line(Generic[P]):
                 pause_s = self._seconds_to_wait()
                 if pause_s == 0.0 and (batch := self._choose()):
                     self._running += 1
-                    # What stays must not wait for a worker that was not told of it.
-                    self._changed.notify(len(self._items))
+                    if self._items:  # more than one worker's share: pass the word on
+                        self._changed.notify()
                     return batch
                 if pause_s != 0.0:
                     self._changed.wait(pause_s)

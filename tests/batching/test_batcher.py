@@ -238,19 +238,6 @@ async def test_an_idle_batcher_drains_at_once(make_batcher: MakeBatcher) -> None
     await make_batcher().drain()
 
 
-async def test_drain_ends_when_the_last_waiting_client_leaves(
-    make_batcher: MakeBatcher, runner: GatedRunner
-) -> None:
-    batcher = make_batcher(max_batch_size=1)
-    blocker, waiting = await submit_while_busy(batcher, runner, 1)
-    drained = asyncio.create_task(batcher.drain())
-    runner.let_through()
-    await runner.entered()
-    assert not drained.done()
-    runner.let_through()
-    await asyncio.gather(blocker, waiting, drained)
-
-
 async def test_close_answers_those_that_still_wait(
     make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
 ) -> None:
