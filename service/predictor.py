@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from service.errors import ServiceError
 from service.repository.live import LiveModel
 from service.tasks.base import TranslationText
 
-# Splitting so many characters into sentences takes about a millisecond of the event loop.
-SPLIT_ON_LOOP_CHARACTERS = 4000
+# Splitting more than this into sentences and joining them again would hold up the event loop.
+ON_LOOP_CHARACTERS = 4000
 
 
 async def predict(live: LiveModel, items: Sequence[Any], timeout_s: float) -> list[Any]:
@@ -20,37 +20,43 @@ async def predict(live: LiveModel, items: Sequence[Any], timeout_s: float) -> li
     InferenceFailed. Cancelling the call takes back what still waits in the queue.
     """
     deadline_s = time.monotonic() + timeout_s
-    split = await _split_elsewhere(live, items) if _is_long(items) else _split(live, items)
-    parts = [part for parts in split for part in parts]
+    is_long = _is_long(items)
+    split = await asyncio.to_thread(_split, live, items) if is_long else _split(live, items)
+    parts = [part for of_item in split for part in of_item]
     answers = await live.batcher.submit_each(
         parts, costs=[live.task.cost(part) for part in parts], deadline=deadline_s
     )
-    following = iter(answers)
-    return [
-        live.task.join(item, [_good(next(following), place, len(items)) for _ in parts])
-        for place, (item, parts) in enumerate(zip(items, split, strict=True))
-    ]
+    counts = [len(of_item) for of_item in split]
+    if is_long:
+        return await asyncio.to_thread(_join, live, items, counts, answers)
+    return _join(live, items, counts, answers)
 
 
 def _split(live: LiveModel, items: Sequence[Any]) -> list[Sequence[Any]]:
-    return list(_split_each(live, items))
-
-
-async def _split_elsewhere(live: LiveModel, items: Sequence[Any]) -> list[Sequence[Any]]:
-    return await asyncio.to_thread(_split, live, items)
-
-
-def _split_each(live: LiveModel, items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The parts of each item."""
+    split: list[Sequence[Any]] = []
     for place, item in enumerate(items):
         try:
-            yield live.task.split(item)
+            split.append(live.task.split(item))
         except ServiceError as error:
             raise _placed(error, place, len(items)) from error
+    return split
+
+
+def _join(
+    live: LiveModel, items: Sequence[Any], counts: Sequence[int], answers: Sequence[Any]
+) -> list[Any]:
+    """The prediction of each item from the answers of its `counts` parts, or the first error."""
+    following = iter(answers)
+    return [
+        live.task.join(item, [_good(next(following), place, len(items)) for _ in range(count)])
+        for place, (item, count) in enumerate(zip(items, counts, strict=True))
+    ]
 
 
 def _is_long(items: Sequence[Any]) -> bool:
     characters = sum(len(item.text) for item in items if isinstance(item, TranslationText))
-    return characters > SPLIT_ON_LOOP_CHARACTERS
+    return characters > ON_LOOP_CHARACTERS
 
 
 def _good(answer: Any, place: int, count: int) -> Any:

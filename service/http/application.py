@@ -15,7 +15,7 @@ from service.http.docs import render_docs
 from service.http.edge import Edge, Endpoint
 from service.http.inventory import model_routes
 from service.http.limits import Limits
-from service.http.native import NativeApi
+from service.http.native import ItemLimits, NativeApi
 from service.http.openapi import (
     CLASSIFY_EXAMPLE,
     SENTIMENT_EXAMPLE,
@@ -45,10 +45,16 @@ DESCRIPTION = (
 
 
 def make_application(
-    models: Models, metrics: Metrics, *, limits: Limits, timeout_s: float, version: str
+    models: Models,
+    metrics: Metrics,
+    *,
+    limits: Limits,
+    item_limits: ItemLimits,
+    timeout_s: float,
+    version: str,
 ) -> Edge:
     """The whole HTTP side over these models. `timeout_s` is the longest deadline of a request."""
-    api = NativeApi(models, timeout_s=timeout_s)
+    api = NativeApi(models, limits=item_limits, timeout_s=timeout_s)
     app = FastAPI(
         title=TITLE,
         version=version,

@@ -5,13 +5,12 @@ import binascii
 from base64 import b64decode
 from dataclasses import dataclass
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from service.errors import InvalidInput, UnsupportedMedia
 from service.http.schemas import (
-    MAX_ITEMS,
     ClassifyCall,
     ClassifyOptions,
     parse_fields,
@@ -33,7 +32,7 @@ class ImageCall:
     options: ClassifyOptions
 
 
-async def read_images(request: Request, content_type: str) -> ImageCall:
+async def read_images(request: Request, content_type: str, max_images: int) -> ImageCall:
     """The images of this request; raises InvalidInput or UnsupportedMedia."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind in RAW:
@@ -41,7 +40,7 @@ async def read_images(request: Request, content_type: str) -> ImageCall:
     if kind == "application/json":
         return await _from_json(request)
     if kind == "multipart/form-data":
-        return await _from_form(request)
+        return await _from_form(request, max_images)
     raise UnsupportedMedia(
         "Send the image itself with Content-Type: image/jpeg (or png, webp, ...), a multipart "
         'form with `file` parts, or JSON {"images": ["<base64>", ...]}.'
@@ -95,13 +94,19 @@ class _MemoryParser(MultiPartParser):
     spool_max_size = 1 << 30
 
 
-async def _from_form(request: Request) -> ImageCall:
-    parser = _MemoryParser(request.headers, request.stream(), max_files=MAX_ITEMS, max_fields=8)
+async def _from_form(request: Request, max_images: int) -> ImageCall:
+    parser = _MemoryParser(request.headers, request.stream(), max_files=max_images, max_fields=8)
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidInput(f"The multipart form cannot be read: {error.message}") from None
-    fields = dict(request.query_params)
+    try:
+        return await _read_form(form, dict(request.query_params))
+    finally:
+        await form.close()
+
+
+async def _read_form(form: FormData, fields: dict[str, str]) -> ImageCall:
     images: list[bytes] = []
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
@@ -117,7 +122,6 @@ async def _read_part(name: str, part: UploadFile, index: int) -> bytes:
     if name not in ("file", "files", "file[]"):
         raise InvalidInput(f"The form has a file named `{name[:40]}`; name each one `file`.")
     image = await part.read()
-    await part.close()
     if not image:
         raise InvalidInput(f"File {index} of the form is empty; send the bytes of an image.")
     return image

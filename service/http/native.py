@@ -1,45 +1,70 @@
 """The native API: POST /v1/classify, /v1/sentiment and /v1/translate. Routes only translate."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import InvalidInput
+from service.errors import InvalidInput, PayloadTooLarge
 from service.http.client_watch import ClientWatch
 from service.http.exchange import Exchange, exchange_of
 from service.http.image_bodies import read_images
+from service.http.results import answer, image_result, sentiment_result, translate_result
 from service.http.schemas import Call, SentimentCall, TranslateCall, parse_fields, parse_json
 from service.predictor import predict
 from service.repository.live import LiveModel
 from service.repository.models import Models
 from service.tasks.base import TranslationText
-from service.tasks.image_classification import ImagePrediction
-from service.tasks.sentiment import SentimentPrediction
-from service.tasks.translation import TranslationPrediction
 
 # Longer texts are parsed in a thread, so that nobody else waits for it.
 ON_LOOP_BYTES = 64 << 10
-SCORE_DIGITS = 6
 
 AnyCall = TypeVar("AnyCall", bound=Call)
 
 
-class NativeApi:
-    """The three routes over the live models; `timeout_s` is the deadline of every item."""
+@dataclass(frozen=True, slots=True)
+class ItemLimits:
+    """How much one request may ask for."""
 
-    def __init__(self, models: Models, *, timeout_s: float) -> None:
+    max_items: int = 64
+    max_characters: int = 10_000
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """InvalidInput for too many texts, PayloadTooLarge for one that is too long."""
+        self.check_count(len(texts))
+        for place, text in enumerate(texts):
+            if len(text) > self.max_characters:
+                raise PayloadTooLarge(
+                    f"Text {place} (counted from 0) has {len(text)} characters; "
+                    f"{self.max_characters} may be sent. Send it in pieces."
+                )
+
+    def check_count(self, count: int) -> None:
+        """InvalidInput for too many items."""
+        if count > self.max_items:
+            raise InvalidInput(
+                f"{count} items are too many for one request; send at most {self.max_items}."
+            )
+
+
+class NativeApi:
+    """The three routes over the live models; `timeout_s` is the longest deadline of a request."""
+
+    def __init__(self, models: Models, *, limits: ItemLimits, timeout_s: float) -> None:
         self._models = models
+        self._limits = limits
         self._timeout_s = timeout_s
 
     async def classify(self, request: Request) -> Response:
         """Tell what is in each image."""
         exchange = exchange_of(request.scope)
         self._models.lifecycle.require_started()
-        call = await read_images(request, exchange.content_type)
+        call = await read_images(request, exchange.content_type, self._limits.max_items)
+        self._limits.check_count(len(call.images))
         options = call.options
         live = self._models.find("image-classification", options.model, options.version)
         predictions = await self._predict(exchange, live, call.images)
@@ -50,8 +75,10 @@ class NativeApi:
         exchange = exchange_of(request.scope)
         self._models.lifecycle.require_started()
         call = await _read_call(request, exchange, SentimentCall)
+        texts = call.texts()
+        self._limits.check_texts(texts)
         live = self._models.find("text-classification", call.model, call.version)
-        predictions = await self._predict(exchange, live, call.texts())
+        predictions = await self._predict(exchange, live, texts)
         return _answer(live, [sentiment_result(p) for p in predictions])
 
     async def translate(self, request: Request) -> Response:
@@ -60,8 +87,10 @@ class NativeApi:
         self._models.lifecycle.require_started()
         call = await _read_call(request, exchange, TranslateCall)
         live = self._models.find_translator(call.source, call.target, call.model, call.version)
-        texts = [TranslationText(text, call.beam) for text in call.texts()]
-        predictions = await self._predict(exchange, live, texts)
+        texts = call.texts()
+        self._limits.check_texts(texts)
+        items = [TranslationText(text, call.beam) for text in texts]
+        predictions = await self._predict(exchange, live, items)
         return _answer(live, [translate_result(p) for p in predictions])
 
     async def _predict(
@@ -78,12 +107,10 @@ async def _read_call(request: Request, exchange: Exchange, schema: type[AnyCall]
     body = await request.body()
     if not body:
         raise InvalidInput('The body is empty; send JSON such as {"text": "..."}.')
-    parse: Callable[[type[AnyCall], bytes], AnyCall] = parse_json
-    call = (
-        parse(schema, body)
-        if len(body) <= ON_LOOP_BYTES
-        else await asyncio.to_thread(parse, schema, body)
-    )
+    if len(body) <= ON_LOOP_BYTES:
+        call = parse_json(schema, body)
+    else:
+        call = await asyncio.to_thread(parse_json, schema, body)
     if not request.scope["query_string"]:
         return call
     asked = parse_fields(Call, dict(request.query_params))
@@ -92,39 +119,5 @@ async def _read_call(request: Request, exchange: Exchange, schema: type[AnyCall]
     )
 
 
-def image_result(prediction: ImagePrediction, top_k: int) -> dict[str, Any]:
-    """One image's part of the answer."""
-    top = [{"label": label, "score": _score(score)} for label, score in prediction.top(top_k)]
-    return {**top[0], "top": top}
-
-
-def sentiment_result(prediction: SentimentPrediction) -> dict[str, Any]:
-    """One text's part of the answer."""
-    return {
-        "label": prediction.label,
-        "score": _score(prediction.score),
-        "scores": {label: _score(score) for label, score in prediction.scores.items()},
-        "truncated": prediction.truncated,
-    }
-
-
-def translate_result(prediction: TranslationPrediction) -> dict[str, Any]:
-    """One translation's part of the answer."""
-    return {
-        "text": prediction.text,
-        "source": prediction.source,
-        "target": prediction.target,
-        "score": _score(prediction.score),
-        "truncated": prediction.truncated,
-    }
-
-
-def _score(value: float) -> float:
-    return round(float(value), SCORE_DIGITS)
-
-
 def _answer(live: LiveModel, results: list[dict[str, Any]]) -> Response:
-    body = orjson.dumps(
-        {"model": live.name, "version": live.version, "variant": live.variant, "results": results}
-    )
-    return Response(body, media_type="application/json")
+    return Response(orjson.dumps(answer(live, results)), media_type="application/json")

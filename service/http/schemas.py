@@ -8,8 +8,9 @@ from model_zoo.fields import NAME_PATTERN
 from service.errors import InvalidInput
 from service.http.errors import explain
 
-MAX_ITEMS = 64
-MAX_CHARACTERS = 10_000
+# The most that any setting can allow; the settings' own limits are checked by the routes.
+MAX_ITEMS = 1024
+MAX_CHARACTERS = 1_000_000
 MAX_TOP_K = 100
 MAX_BEAM = 8
 DEFAULT_TOP_K = 5

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Generator, Sequence
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from service.http.edge import Edge
 from service.http.limits import Limits
 from service.http.protocol import end_late_heads, protocol_with
 
@@ -36,7 +36,7 @@ class HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
-def make_server(application: Edge, *, limits: Limits, drain_s: float) -> HttpServer:
+def make_server(application: ASGIApp, *, limits: Limits, drain_s: float) -> HttpServer:
     """A server for this application that waits `drain_s` for requests in flight when it stops."""
     return HttpServer(
         uvicorn.Config(

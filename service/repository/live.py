@@ -11,14 +11,13 @@ from service.batching.batcher import Batcher
 from service.errors import InferenceFailed
 from service.metrics import ModelMetrics, Stage
 from service.runtime.runner import Runner
-from service.tasks.base import Task
+from service.tasks.registry import AnyTask
 
 FIRST_STAGE: dict[TaskName, Stage] = {
     "image-classification": "decode",
     "text-classification": "tokenize",
     "translation": "tokenize",
 }
-AnyTask = Task[Any, Any, Any, Any, Any]
 
 
 class Engine:
@@ -95,12 +94,9 @@ class LiveModel:
         """The version, as the API writes it."""
         return str(self.manifest.version)
 
-    async def drain(self) -> None:
-        """Accept nothing new, and return when everything that waits has run."""
-        await self.batcher.drain()
-
     def close(self, timeout_s: float = 0.0) -> None:
-        """Stop the workers and let go of the graphs."""
-        if self.batcher.close(timeout_s):
+        """Refuse what waits, and give the workers `timeout_s` to end the batch that they run."""
+        self.batcher.close()
+        if self.batcher.join(timeout_s):
             self.runner.close()
         self.metrics.retired()

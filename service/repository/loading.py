@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from model_zoo.catalog import Catalog, ModelRef, PublishedModel
 from model_zoo.manifest import Manifest, Precision
@@ -18,7 +18,8 @@ from service.runtime.providers import Choice, choose_variant, cpu_features, pars
 from service.runtime.runner import make_runner
 from service.runtime.session import usable_providers
 from service.runtime.threads import available_cpus
-from service.tasks import make_task
+from service.tasks.images import ImageLimits
+from service.tasks.registry import make_task
 
 log = logging.getLogger("slipway.repository")
 
@@ -37,6 +38,7 @@ class LoadOptions:
     max_queue_delay_s: float = 0.0
     max_queue_size: int = 256
     workers: int | None = None
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
     def policy(self, manifest: Manifest) -> BatchPolicy:
         """The rules of this model's queue: texts travel with others of their length."""
@@ -75,7 +77,7 @@ def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> L
         strict=options.strict_providers,
     )
     published.verify()
-    task = make_task(manifest, published.read)
+    task = make_task(manifest, published.read, options.image_limits)
     runner = make_runner(
         manifest,
         {graph.role: published.read(graph.file) for graph in choice.variant.graphs},

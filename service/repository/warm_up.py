@@ -6,7 +6,7 @@ from typing import Any
 from model_zoo.manifest import Manifest
 from model_zoo.manifest import Task as TaskName
 from service.repository.live import Engine
-from service.tasks.translation import TranslationText
+from service.tasks.base import TranslationText
 
 # A PNG of one grey pixel.
 PIXEL = b64decode(

@@ -1,0 +1,75 @@
+"""`slipway models`: what is published, from the manifests alone."""
+
+import argparse
+import sys
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from model_zoo.catalog import Catalog, ModelRef
+from model_zoo.errors import ModelZooError
+from model_zoo.manifest import Manifest, Variant
+from service.cli.errors import CommandFailed
+
+MEGABYTE = 1_000_000
+
+
+def run(options: argparse.Namespace) -> int:
+    """List the models; exit code 1 if one is broken."""
+    catalog = Catalog(options.models) if options.models else Catalog()
+    found = [(ref, _open(catalog, ref, verify=options.verify)) for ref in catalog.list()]
+    if not found:
+        raise CommandFailed(f"no models in {catalog.root}; `slipway-export` publishes one")
+    if options.json:
+        _write_json(found)
+    else:
+        Console().print(_table(found))
+    return int(any(isinstance(manifest, str) for _, manifest in found))
+
+
+def _open(catalog: Catalog, ref: ModelRef, *, verify: bool) -> Manifest | str:
+    """The manifest, or why there is none to be trusted."""
+    try:
+        published = catalog.open(ref.name, ref.version)
+        if verify:
+            published.verify()
+    except ModelZooError as error:
+        return str(error)
+    return published.manifest
+
+
+def _write_json(found: list[tuple[ModelRef, Manifest | str]]) -> None:
+    rows: list[dict[str, Any]] = [
+        {"name": ref.name, "version": ref.version, "broken": manifest}
+        if isinstance(manifest, str)
+        else manifest.model_dump(mode="json", exclude_none=True)
+        for ref, manifest in found
+    ]
+    sys.stdout.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def _table(found: list[tuple[ModelRef, Manifest | str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "version", "task", "variant", "MB", "on", "quality"):
+        table.add_column(title, justify="right" if title in ("version", "MB") else "left")
+    for ref, manifest in found:
+        if isinstance(manifest, str):
+            reason = Text(f"broken: {manifest}", style="red", overflow="fold")
+            table.add_row(Text(ref.name), str(ref.version), "", "", "", "", reason)
+            continue
+        for place, variant in enumerate(manifest.variants):
+            first = (ref.name, str(ref.version), manifest.task) if place == 0 else ("", "", "")
+            table.add_row(*map(Text, (*first, *_cells(variant))))
+    return table
+
+
+def _cells(variant: Variant) -> tuple[str, str, str, str]:
+    size = sum(graph.bytes for graph in variant.graphs) / MEGABYTE
+    quality = ", ".join(
+        f"{found.metric} {found.value:.4g} ({found.dataset} {found.split})"
+        for found in variant.evidence.accuracy
+    )
+    return variant.precision, f"{size:.1f}", "/".join(variant.providers), quality

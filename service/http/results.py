@@ -1,0 +1,51 @@
+"""Predictions as the plain values that the native API answers with."""
+
+from typing import Any
+
+from service.repository.live import LiveModel
+from service.tasks.image_classification import ImagePrediction
+from service.tasks.sentiment import SentimentPrediction
+from service.tasks.translation import TranslationPrediction
+
+SCORE_DIGITS = 6
+
+
+def answer(live: LiveModel, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The whole answer: which model, and one result an item."""
+    return {
+        "model": live.name,
+        "version": live.version,
+        "variant": live.variant,
+        "results": results,
+    }
+
+
+def image_result(prediction: ImagePrediction, top_k: int) -> dict[str, Any]:
+    """One image's part of the answer."""
+    top = [{"label": label, "score": _score(score)} for label, score in prediction.top(top_k)]
+    return {**top[0], "top": top}
+
+
+def sentiment_result(prediction: SentimentPrediction) -> dict[str, Any]:
+    """One text's part of the answer."""
+    return {
+        "label": prediction.label,
+        "score": _score(prediction.score),
+        "scores": {label: _score(score) for label, score in prediction.scores.items()},
+        "truncated": prediction.truncated,
+    }
+
+
+def translate_result(prediction: TranslationPrediction) -> dict[str, Any]:
+    """One translation's part of the answer."""
+    return {
+        "text": prediction.text,
+        "source": prediction.source,
+        "target": prediction.target,
+        "score": _score(prediction.score),
+        "truncated": prediction.truncated,
+    }
+
+
+def _score(value: float) -> float:
+    return round(float(value), SCORE_DIGITS)

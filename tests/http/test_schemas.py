@@ -1,0 +1,66 @@
+"""What the JSON bodies may say."""
+
+import pytest
+
+from service.errors import InvalidInput
+from service.http.schemas import (
+    ClassifyCall,
+    ClassifyOptions,
+    SentimentCall,
+    TranslateCall,
+    parse_fields,
+    parse_json,
+)
+
+
+def test_one_text_and_several_are_both_a_list() -> None:
+    assert parse_json(SentimentCall, b'{"text": "a"}').texts() == ["a"]
+    assert parse_json(SentimentCall, b'{"text": ["a", "b"]}').texts() == ["a", "b"]
+
+
+def test_a_version_may_be_a_number_or_its_digits() -> None:
+    assert parse_json(SentimentCall, b'{"text": "a", "version": "2"}').version == 2
+    assert parse_json(SentimentCall, b'{"text": "a", "version": 2}').version == 2
+    assert parse_fields(ClassifyOptions, {"version": "2", "top_k": "3"}).top_k == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (b"", "Invalid JSON"),
+        (b"[]", "body"),
+        (b'{"text": 1}', "text"),
+        (b'{"text": []}', "text"),
+        (b'{"text": [1]}', "text.0"),
+        (b'{"text": "%s"}' % (b"a" * 1_000_001), "text: String should have at most"),
+        (b'{"text": [%s]}' % b",".join([b'"a"'] * 1025), "text"),
+        (b'{"text": "a", "beam": 9}', "beam"),
+        (b'{"text": "a", "beam": 0}', "beam"),
+        (b'{"text": "a", "beam": 1e999}', "beam"),
+        (b'{"text": "a", "beam": NaN}', "beam"),
+        (b'{"text": "a", "colour": 1}', "colour"),
+        (b'{"text": "a", "version": -1}', "version"),
+        (b'{"text": "a", "model": "../../etc"}', "model"),
+        (b'{"text": "\\ud800"}', "Invalid JSON"),
+        (b"\xff\xfe", "Invalid JSON"),
+        (b'{"text": ' + b"[" * 100_000, "Invalid JSON"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_a_bad_body_is_refused_by_the_name_of_its_field(body: bytes, names: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_json(TranslateCall, body)
+    assert names in refused.value.detail
+    assert "\n" not in refused.value.detail
+    assert len(refused.value.detail) < 500
+
+
+@pytest.mark.parametrize("top_k", ["0", "101", "five", "1e3", ""])
+def test_top_k_has_bounds(top_k: str) -> None:
+    with pytest.raises(InvalidInput, match="top_k"):
+        parse_fields(ClassifyOptions, {"top_k": top_k})
+
+
+def test_images_come_in_bounded_number() -> None:
+    with pytest.raises(InvalidInput, match="images"):
+        parse_json(ClassifyCall, b'{"images": []}')
