@@ -28,7 +28,7 @@ _ENGLISH = StopWords(
         "mr mrs ms mx messrs mme mlle dr prof st rev hon gen col sgt capt cpt lt cpl maj adm cmdr"
         " sen rep gov pres supt insp vs cf ca approx resp viz mt ft e.g i.e eg ie esp incl est dept"
     ),
-    maybe_last=_words("inc ltd co corp bros jr sr etc al"),
+    maybe_last=_words("inc ltd co corp bros jr sr al"),
     before_number=_words(
         "no nos nr vol vols p pp ch sec art par fig figs eq eqs op cl jan feb mar apr jun jul aug"
         " sep sept oct nov dec"

@@ -25,7 +25,7 @@ _OPENERS = "\"'“”„‟‚‘’«»‹›([{*_¿¡–—- "
 _LAST_WORD = re.compile(r"[^\s\"“„‚‘«»(\[{/–—]*\Z")
 _FIRST_WORD = re.compile(r"[^\W_]+")
 _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+\Z")
-_ORDINAL = re.compile(r"\d{1,2}(?:\.\d{1,2})?\Z")
+_ORDINAL = re.compile(r"(?:\d{1,2}\.?-)?\d{1,3}(?:\.\d{1,2})?\Z")  # 3. or 3.10. or 8.-10.
 _JOINER = "\u200d"  # between the parts of one emoji
 _LOOK_AROUND = 40  # characters: longer than any abbreviation
 _BREAKS = (re.compile(r"(?<=[,;:–—)])\s+"), re.compile(r"\s+"))
@@ -110,7 +110,9 @@ def _full_stop_ends(word: str, rest: str, words: StopWords) -> bool:
     compound_end = lowered[-3:]  # "Hauptstr. 5"
     if rest[:1].isdecimal() and not words.before_number.isdisjoint((lowered, compound_end)):
         return False
-    return lowered not in words.never_last and not (words.ordinals and _ORDINAL.match(word))
+    if words.ordinals and _ORDINAL.match(word):
+        return starts
+    return lowered not in words.never_last
 
 
 def cut(segment: Segment, fits: Callable[[str], bool]) -> list[Segment]:

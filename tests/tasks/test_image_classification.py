@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from model_zoo.manifest import Limits
+from service.errors import InferenceFailed, InvalidInput, PayloadTooLarge
+from service.tasks.image_classification import ImageClassification
+from service.tasks.images import ImageLimits
+from tests.tasks.samples import file_of, image_input, manifest, normalised, picture
+
+LABELS = ("cat", "dog", "frog")
+
+
+def task(limits: Limits | None = None, of_server: ImageLimits | None = None) -> ImageClassification:
+    spec = image_input()
+    return ImageClassification(manifest(spec, LABELS, limits), spec, of_server)
+
+
+def test_an_image_is_one_part_of_cost_one() -> None:
+    data = file_of(picture())
+    assert task().split(data) == [data]
+    assert task().cost(data) == 1
+
+
+def test_features_are_the_normalised_picture() -> None:
+    features = task().preprocess(file_of(picture()))
+    assert np.abs(features - normalised(picture())).max() < 1e-6
+
+
+def test_a_row_becomes_labels_by_probability() -> None:
+    features = np.zeros((3, 32, 32), np.float32)
+    logits = np.log(np.array([0.2, 0.1, 0.7], np.float32))
+    prediction = task().postprocess(features, logits)
+    assert prediction.label == "frog"
+    assert prediction.score == pytest.approx(0.7)
+    assert [label for label, _ in prediction.top(5)] == ["frog", "cat", "dog"]
+    assert [score for _, score in prediction.top(2)] == pytest.approx([0.7, 0.2])
+    assert prediction.top(1) == ((prediction.label, prediction.score),)
+    assert task().join(b"", [prediction]) is prediction
+
+
+def test_equal_labels_stand_in_the_models_order() -> None:
+    prediction = task().postprocess(np.zeros((3, 32, 32), np.float32), np.zeros(3, np.float32))
+    assert [label for label, _ in prediction.top(3)] == list(LABELS)
+    assert prediction.label == "cat"
+
+
+def test_a_broken_row_is_the_models_fault() -> None:
+    with pytest.raises(InferenceFailed):
+        task().postprocess(np.zeros((3, 32, 32), np.float32), np.zeros(4, np.float32))
+
+
+def test_the_models_limits_narrow_those_of_the_server() -> None:
+    narrow = task(Limits(min_image_side=16, max_image_side=64))
+    narrow.preprocess(file_of(picture(64, 16)))
+    with pytest.raises(PayloadTooLarge):
+        narrow.preprocess(file_of(picture(65, 16)))
+    with pytest.raises(InvalidInput):
+        narrow.preprocess(file_of(picture(64, 15)))
+    with pytest.raises(PayloadTooLarge):
+        task(Limits(max_image_side=64), ImageLimits(max_side=20)).preprocess(
+            file_of(picture(21, 5))
+        )
