@@ -133,7 +133,6 @@ class ModelMetrics:
         outcomes: Iterable[ItemOutcome] = get_args(ItemOutcome)
         self._stages = {stage: families.stage_seconds.labels(name, stage) for stage in stages}
         self._items = {outcome: families.items.labels(name, outcome) for outcome in outcomes}
-        self._queue_seconds = self._stages["queue"]
         self._batch_size = families.batch_size.labels(name)
         self._executions = families.executions.labels(name)
         self._inferences = families.inferences.labels(name)
@@ -154,7 +153,7 @@ class ModelMetrics:
         self._executions.inc()
         self._inferences.inc(size)
         for wait_s in waits_s:
-            self._queue_seconds.observe(wait_s)
+            self._stages["queue"].observe(wait_s)
 
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:
         """`count` items came to their end."""
@@ -182,6 +181,7 @@ class ModelMetrics:
         self._ready.set(0)
         if self._info_labels:
             self._families.info.remove(*self._info_labels)
+            self._info_labels = ()
 
 
 class _ModelFamilies:

@@ -21,11 +21,9 @@ PREFIX = "SLIPWAY_"
 IGNORED = {"SLIPWAY_DATA"}  # where the export code finds data sets; no business of the server
 
 # Kubernetes describes a Service named "slipway" (or "slipway-…") by variables like these.
-_SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
-_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+_SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP)(_\w+)?$")
 
-_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3}
-_UNITS |= {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
 class SettingsError(ValueError):
@@ -81,10 +79,7 @@ class Settings(BaseModel):
         None, "folder of published models; by default those that come with Slipway", "a folder"
     )
     host: str = _setting(
-        "127.0.0.1",
-        "address to listen on; 0.0.0.0 lets other machines in",
-        "an address or a name",
-        min_length=1,
+        "127.0.0.1", "address to listen on; 0.0.0.0 lets others in", "an address", min_length=1
     )
     port: int = _setting(
         8000, "port to listen on; the variable PORT works too", "0 to 65535", ge=0, le=65535
@@ -181,7 +176,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     given = {}
     for variable, value in environ.items():
         ours = variable.startswith(PREFIX) and variable not in IGNORED
-        link = _SERVICE_LINK.search(variable) or _LINK_VALUE.match(value)
+        link = _SERVICE_LINK.search(variable) or value.startswith(("tcp://", "udp://"))
         if ours and value and not link:
             given[variable.removeprefix(PREFIX).lower()] = _Given(value, variable)
     if environ.get("PORT") and "port" not in given:
@@ -234,10 +229,10 @@ def _shown(value: object) -> str:
     """A value as one would type it; empty for none."""
     if isinstance(value, tuple):
         return ",".join(value)
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "" if value is None else str(value)
 
 

@@ -110,7 +110,7 @@ def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as error:
         load({"config": file, "host": ""}, SLIPWAY_PORT="x", SLIPWAY_LOG_LEVEL="loud")
     assert str(error.value).splitlines() == [
-        "--host= is wrong; allowed: an address or a name",
+        "--host= is wrong; allowed: an address",
         "SLIPWAY_PORT=x is wrong; allowed: 0 to 65535",
         f"{file}: threads=-1 is wrong; allowed: a whole number, 0 or more",
         "SLIPWAY_LOG_LEVEL=loud is wrong; allowed: debug, info, warning, error",
