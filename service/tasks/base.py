@@ -54,7 +54,10 @@ class TranslationText:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A part of a text that is translated in one go."""
+    """A part of a text that is translated in one go; `before` and `after` stand around it in the
+    text and are not translated."""
 
     text: str
     beam: int = 1
+    before: str = ""
+    after: str = ""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model_zoo.manifest import Manifest, TranslationInput
 from service.errors import InferenceFailed
 from service.tasks.base import Sentence, TranslationText
-from service.tasks.sentences import Segment, cut, join_segments, split_sentences
+from service.tasks.sentences import Segment, cut, split_sentences
 from service.tasks.text import TextTokenizer, clean, require_whole_characters
 
 CHARACTERS_PER_TOKEN = 4  # for the estimate of the cost only
@@ -30,6 +30,8 @@ class SourceIds:
     ids: NDArray[np.int64]
     beam: int
     truncated: bool
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,26 @@ class Translation:
     def split(self, raw: TranslationText) -> list[Sentence]:
         """The sentences that hold a letter, cut where they are too long for the model."""
         require_whole_characters(raw.text)
-        return [Sentence(s.text, raw.beam) for s in self._segments(raw.text) if s.has_letters]
+        sentences: list[tuple[str, list[str]]] = []
+        leading: list[str] = []
+        between = leading
+        for segment in self._segments(raw.text):
+            if segment.has_letters:
+                between = [segment.gap]
+                sentences.append((segment.text, between))
+            else:
+                between += segment
+        before = ["".join(leading)] + [""] * len(sentences)
+        return [
+            Sentence(text, raw.beam, lead, "".join(after))
+            for lead, (text, after) in zip(before, sentences, strict=False)
+        ]
 
     def preprocess(self, part: Sentence) -> SourceIds:
         ids = self._tokenizer.plain_ids(clean(part.text))
         truncated = len(ids) > self._room
-        return SourceIds(
-            np.array([*ids[: self._room], self._spec.eos_id], np.int64), part.beam, truncated
-        )
+        ids_T = np.array([*ids[: self._room], self._spec.eos_id], np.int64)
+        return SourceIds(ids_T, part.beam, truncated, part.before, part.after)
 
     def cost(self, part: Sentence) -> int:
         return min(2 + len(part.text) // CHARACTERS_PER_TOKEN, self._room + 1)
@@ -74,8 +88,9 @@ class Translation:
         ids, score, finished = row
         if not math.isfinite(score):
             raise InferenceFailed("The model gave a score that is no number.")
+        translated = self._tokenizer.decode(list(ids)).strip()
         return self._prediction(
-            text=self._tokenizer.decode(list(ids)).strip(),
+            text=features.before + translated + features.after,
             score=score,
             truncated=features.truncated or not finished,
             tokens=len(ids),
@@ -85,14 +100,10 @@ class Translation:
         self, raw: TranslationText, predictions: Sequence[TranslationPrediction]
     ) -> TranslationPrediction:
         """The whole text; what was not translated stands as it stood."""
-        segments = self._segments(raw.text)
-        places = [place for place, segment in enumerate(segments) if segment.has_letters]
-        for place, prediction in zip(places, predictions, strict=True):
-            segments[place] = segments[place]._replace(text=prediction.text)
         # the end of a sentence counts as a token, so that no weight is zero
         tokens = sum(p.tokens + 1 for p in predictions)
         return self._prediction(
-            text=join_segments(segments),
+            text="".join(p.text for p in predictions) if predictions else raw.text,
             score=sum(p.score * (p.tokens + 1) for p in predictions) / max(tokens, 1),
             truncated=any(p.truncated for p in predictions),
             tokens=sum(p.tokens for p in predictions),

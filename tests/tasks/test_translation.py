@@ -39,7 +39,19 @@ def texts(translation: Translation, text: str) -> list[str]:
 
 def test_a_text_is_split_into_its_sentences() -> None:
     parts = task().split(TranslationText("A dog. Two birds!\nNo end", beam=3))
-    assert parts == [Sentence("A dog.", 3), Sentence("Two birds!", 3), Sentence("No end", 3)]
+    assert parts == [
+        Sentence("A dog.", 3, after=" "),
+        Sentence("Two birds!", 3, after="\n"),
+        Sentence("No end", 3),
+    ]
+
+
+def test_a_sentence_knows_what_stands_around_it() -> None:
+    parts = task().split(TranslationText("\n1. a dog\n--- 42\n\n7) a cat "))
+    assert parts == [
+        Sentence("a dog", before="\n1. ", after="\n--- 42\n\n7) "),
+        Sentence("a cat", after=" "),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n", " \t\r\n\n ", "123", "42. 17!", "--- 5 > 3", "😀"])
@@ -150,7 +162,7 @@ def part(text: str, score: float, tokens: int, *, truncated: bool = False) -> Tr
 
 def test_the_score_of_a_text_weighs_its_sentences_by_their_tokens() -> None:
     raw = TranslationText("One. Two.")
-    found = task().join(raw, [part("Eins.", -1.0, 2), part("Zwei.", -0.2, 4)])
+    found = task().join(raw, [part("Eins. ", -1.0, 2), part("Zwei.", -0.2, 4)])
     assert found.text == "Eins. Zwei."
     assert found.tokens == 6
     assert found.score == pytest.approx((-1.0 * 3 - 0.2 * 5) / 8)
@@ -159,13 +171,8 @@ def test_the_score_of_a_text_weighs_its_sentences_by_their_tokens() -> None:
 
 def test_one_truncated_sentence_makes_a_truncated_text() -> None:
     raw = TranslationText("One. Two.")
-    found = task().join(raw, [part("Eins.", -1.0, 2), part("Zwei", -0.2, 4, truncated=True)])
+    found = task().join(raw, [part("Eins. ", -1.0, 2), part("Zwei", -0.2, 4, truncated=True)])
     assert found.truncated
-
-
-def test_every_part_needs_its_prediction() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        task().join(TranslationText("One. Two."), [part("Eins.", -1.0, 2)])
 
 
 def test_cost_grows_with_the_sentence_up_to_the_models_limit() -> None:
