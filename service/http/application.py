@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -43,6 +44,14 @@ DESCRIPTION = (
     "details (RFC 9457) that say what to do."
 )
 
+# FastAPI would look for OpenTelemetry exporters in the environment and send to them by itself.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+
 
 def make_application(
     models: Models,
@@ -62,6 +71,7 @@ def make_application(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
         exception_handlers=dict.fromkeys(
             (HTTPException, RequestValidationError, Exception), _leave_to_the_edge
         ),

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import Cancelled, NotReady, ServiceError
+from service.errors import Cancelled, NotReady
 from service.http.errors import PROBLEM_JSON, Problem, Refusal, problem_of
 from service.http.exchange import UNROUTED, Exchange
 from service.http.limits import Limits, check_head
@@ -68,8 +68,6 @@ class Edge:
         except asyncio.CancelledError:
             await self._refuse(exchange, exchange.accept_interruption() or _stopped())
         except Exception as error:
-            if not isinstance(error, ServiceError | Refusal):
-                _log_unexpected(exchange, error)
             await self._refuse(exchange, error)
 
     async def _dispatch(self, exchange: Exchange, scope: Scope) -> None:
@@ -84,6 +82,8 @@ class Edge:
 
     async def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         problem = problem_of(error)
+        if problem.is_our_mistake:
+            _log_mistake(exchange, error)
         exchange.outcome = problem.outcome
         if exchange.started:
             raise error  # too late for an answer: the server closes the connection
@@ -133,7 +133,7 @@ async def _send_problem(exchange: Exchange, problem: Problem) -> None:
     await exchange.send({"type": "http.response.body", "body": body})
 
 
-def _log_unexpected(exchange: Exchange, error: Exception) -> None:
+def _log_mistake(exchange: Exchange, error: BaseException) -> None:
     log.error(
         "unexpected error", exc_info=error, extra={"request_id": exchange.request_id.decode()}
     )

@@ -81,6 +81,11 @@ class Problem:
     detail: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
+    @property
+    def is_our_mistake(self) -> bool:
+        """Whether the error was not foreseen, and so belongs into the log."""
+        return self.title == INTERNAL.title
+
     def body(self, request_id: str) -> bytes:
         """The problem as RFC 9457 JSON."""
         return orjson.dumps(

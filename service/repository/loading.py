@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from model_zoo.catalog import Catalog, ModelRef, PublishedModel
+from model_zoo.errors import ModelZooError
 from model_zoo.manifest import Manifest, Precision
 from service.batching.batcher import Batcher
 from service.batching.policy import BatchPolicy
@@ -14,6 +15,7 @@ from service.metrics import Metrics
 from service.repository.live import FIRST_STAGE, Engine, LiveModel
 from service.repository.models import BrokenModel
 from service.repository.warm_up import warm_up
+from service.runtime.errors import EngineError
 from service.runtime.providers import Choice, choose_variant, cpu_features, parse_providers
 from service.runtime.runner import make_runner
 from service.runtime.session import usable_providers
@@ -124,8 +126,11 @@ def _try_to_load(
         live = load(catalog.open(ref.name, ref.version), options, metrics)
     except Exception as error:  # whatever a broken file makes a parser raise, the others serve
         metrics.model_load_ended(ok=False, seconds=time.perf_counter() - began_s)
+        foreseen = isinstance(error, ModelZooError | EngineError | ServiceError)
         log.error(
-            "cannot load %s/%d", ref.name, ref.version, exc_info=error, extra={"model": ref.name}
+            "cannot load a model",
+            exc_info=None if foreseen else error,
+            extra={"model": ref.name, "version": str(ref.version), "reason": str(error)},
         )
         return BrokenModel(ref.name, str(ref.version), _reason(error, catalog))
     seconds = time.perf_counter() - began_s
