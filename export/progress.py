@@ -61,7 +61,9 @@ class TrainingProgress:
             self._spoken = now
             rate = (now - self._started) / max(step - self._first_step, 1)
             left = rate * (self._steps - step) / 60
-            self._say(f"step {step}/{self._steps} loss {self._average_loss:.3f}, {left:.1f} min left")
+            self._say(
+                f"step {step}/{self._steps} loss {self._average_loss:.3f}, {left:.1f} min left"
+            )
 
     def report(self, row: Mapping[str, float]) -> None:
         text = "  ".join(f"{name} {value:.4g}" for name, value in row.items())
@@ -70,6 +72,6 @@ class TrainingProgress:
 
     def _say(self, text: str) -> None:
         if self._bar.disable:
-            print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+            print(f"{self._title}: {text}", file=sys.stderr, flush=True)  # noqa: T201
         else:
             self._console.print(f"{self._title}: {text}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,18 @@ class Stepper:
             optimizer.zero_grad(set_to_none=True)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What is learnt: the batches of an epoch, the loss of one, the scores on validation data.
+
+    The same epoch number gives the same batches, so that a resumed run can skip those it had.
+    """
+
+    batches: Callable[[int], Iterable[Batch]]
+    loss: Callable[[nn.Module, Batch], Tensor]
+    evaluate: Callable[[nn.Module], Scores]
+
+
 class Trainer:
     """Trains one network; `run` returns its best averaged weights loaded, and the history."""
 
@@ -83,16 +96,12 @@ class Trainer:
         network: nn.Module,
         plan: Plan,
         stepper: Stepper,
-        *,
-        batches: Callable[[int], Iterable[Batch]],
-        loss: Callable[[nn.Module, Batch], Tensor],
-        evaluate: Callable[[nn.Module], Scores],
+        lesson: Lesson,
         folder: Path,
         title: str,
     ) -> None:
         self.network, self.plan, self.stepper = network, plan, stepper
-        self._batches, self._loss, self._evaluate = batches, loss, evaluate
-        self._folder, self._title = folder, title
+        self._lesson, self._folder, self._title = lesson, folder, title
         self.average = deepcopy(network).requires_grad_(False) if plan.average_decay else network
         self.history = History()
         self._epoch = self._step = 0
@@ -117,7 +126,9 @@ class Trainer:
         self.network.train()
         started = saved = time.monotonic()
         loss_sum, counted = 0.0, 0
-        for batch in islice(self._batches(self._epoch), self._step, self.plan.steps_per_epoch):
+        for batch in islice(
+            self._lesson.batches(self._epoch), self._step, self.plan.steps_per_epoch
+        ):
             value = self._train_step(batch)
             loss_sum, counted = loss_sum + value, counted + 1
             self._step += 1
@@ -132,8 +143,8 @@ class Trainer:
         total = self.plan.epochs * self.plan.steps_per_epoch
         self.stepper.set_rate((self._epoch * self.plan.steps_per_epoch + self._step) / total)
         with mixed_precision():
-            loss = self._loss(self.network, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+            loss = self._lesson.loss(self.network, batch)
+        loss.backward()
         if self.plan.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
         self.stepper.step()
@@ -155,7 +166,7 @@ class Trainer:
 
     def _finish_epoch(self, bar: TrainingProgress, loss: float, seconds: float) -> None:
         self.average.eval()
-        scores = self._evaluate(self.average)
+        scores = self._lesson.evaluate(self.average)
         self.history.seconds += seconds
         row = {"epoch": float(self._epoch), "loss": loss, "seconds": round(seconds, 1), **scores}
         self.history.rows.append(row)
@@ -212,16 +223,10 @@ def mixed_precision() -> Any:
     return torch.autocast("cpu", torch.bfloat16) if bf16_is_faster() else nullcontext()
 
 
-_bf16_is_faster: bool | None = None
-
-
+@cache
 def bf16_is_faster() -> bool:
     """Timed once a process: emulated bf16 is hundreds of times slower, AMX seven times faster."""
-    global _bf16_is_faster  # noqa: PLW0603
-    if _bf16_is_faster is None:
-        fp32 = _product_seconds(torch.float32)
-        _bf16_is_faster = _product_seconds(torch.bfloat16) < 0.7 * fp32
-    return _bf16_is_faster
+    return _product_seconds(torch.bfloat16) < 0.7 * _product_seconds(torch.float32)
 
 
 def _product_seconds(dtype: torch.dtype) -> float:

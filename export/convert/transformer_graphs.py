@@ -14,12 +14,13 @@ import onnx
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export.convert.graph_builder import CONTRIB, FLOAT, INT32, INT64, GraphBuilder
+from export.convert.graph_builder import CONTRIB, FLOAT, INT32, INT64, Axis, GraphBuilder
 from export.networks.transformer import DecoderLayer, EncoderLayer, Transformer
 
 # A finite mask: e^-60 is far below fp32 resolution, and no denormal slows the softmax down.
 MASKED = -60.0
 ARGMAX_BLOCK = 128
+CROSS_INPUTS = ("cross_key_last", "cross_value_last", "cross_key", "cross_value")
 
 Floats = NDArray[np.float32]
 
@@ -122,7 +123,7 @@ class _Encoder(_Stack):
             assert isinstance(layer, DecoderLayer)
             packed = self.linear(memory, layer.cross_key_value)
             by_head = self.graph.reshape(packed, -1, 2 * self.heads, self.head_size)
-            shape = [2 * self.heads, "tokens", self.head_size]
+            shape: list[Axis] = [2 * self.heads, "tokens", self.head_size]
             name = self.graph.output(f"cross_key_value.{i}", FLOAT, shape)
             self.graph.node("Transpose", [by_head], out=name, perm=[1, 0, 2])
 
@@ -151,8 +152,8 @@ class _Decoder(_Stack):
     def _declare_caches(self) -> None:
         for i in range(len(self.network.decoder)):
             for kind in ("key", "value"):
-                own = ["rows", self.heads, "target_slots", self.head_size]
-                cross = ["rows", self.heads, "source_slots", self.head_size]
+                own: list[Axis] = ["rows", self.heads, "target_slots", self.head_size]
+                cross: list[Axis] = ["rows", self.heads, "source_slots", self.head_size]
                 self.graph.input(f"past_{kind}.{i}", FLOAT, own)
                 self.graph.input(f"cross_{kind}.{i}", FLOAT, cross)
                 self.graph.input(f"cross_{kind}_last.{i}", FLOAT, ["rows", 1, self.config.width])
@@ -175,17 +176,16 @@ class _Decoder(_Stack):
         packed = self.linear(normed, layer.query_key_value)
         query, key, value = (self._one_token(part) for part in self.graph.split(packed, 3))
         mixed = self._attend(
-            [query, key, value, f"past_key.{i}", f"past_value.{i}", *own],
-            [f"present_key.{i}", f"present_value.{i}"],
+            [query, key, value, *_each("past_key", "past_value", of=i), *own],
+            _each("present_key", "present_value", of=i),
         )
         x = self.add(x, self.linear(mixed, layer.attention.output))
         normed = self.norm(x, layer.cross_norm)
         query = self._one_token(self.linear(normed, layer.cross_query))
         # The operator insists on a new key: the last source token's own is written back over it.
         mixed = self._attend(
-            [query, f"cross_key_last.{i}", f"cross_value_last.{i}"]
-            + [f"cross_key.{i}", f"cross_value.{i}", *cross],
-            [f"cross_key_out.{i}", f"cross_value_out.{i}"],
+            [query, *_each(*CROSS_INPUTS, of=i), *cross],
+            _each("cross_key_out", "cross_value_out", of=i),
         )
         output = self.linear(mixed, layer.cross_attention.output)
         x = self.add(x, output)
@@ -234,6 +234,11 @@ class _Decoder(_Stack):
         total = graph.node("ReduceSum", [powers, graph.integers(1)], keepdims=0)
         score = graph.output("next_scores", FLOAT, ["rows"])
         graph.node("Neg", [graph.node("Log", [total])], out=score)
+
+
+def _each(*names: str, of: int) -> list[str]:
+    """These tensors of one layer."""
+    return [f"{name}.{of}" for name in names]
 
 
 def _array(parameter: Tensor) -> Floats:

@@ -1,0 +1,1 @@
+"""The networks, `nn.Module` only: no data, no training, no ONNX."""

@@ -3,7 +3,6 @@
 Which calibration suits is measured, not assumed: the caller tries several on validation data.
 """
 
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,17 +11,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
-from onnxruntime.quantization import (  # noqa: E402
+from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
     QuantFormat,
     QuantType,
     quantize_static,
 )
-from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: E402
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 METHODS = {
     "minmax": CalibrationMethod.MinMax,
@@ -31,7 +27,7 @@ METHODS = {
 }
 
 
-class _Batches(CalibrationDataReader):  # type: ignore[misc]
+class _Batches(CalibrationDataReader):
     def __init__(self, name: str, batches: Sequence[NDArray[np.float32]]) -> None:
         self._feeds: Iterator[dict[str, NDArray[np.float32]]] = iter([{name: b} for b in batches])
 

@@ -1,0 +1,1 @@
+"""One file a published model: its whole story, top to bottom."""

@@ -14,24 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.datasets.augment import Images, cut_out, mirror, shift
+from export.datasets.rows import LabelledImages
 from export.networks.cnn import ResNet, ResNetConfig
-from export.training import History, Plan, Scores, Stepper, Trainer, warm_up_then_decay
+from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
 Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images uint8 [N, H, W, 3] with a class number each."""
-
-    images: Images
-    labels: Labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, rows: NDArray[np.int64]) -> "ImageSet":
-        return ImageSet(self.images[rows], self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -54,8 +41,8 @@ class ImageTraining:
 
 
 def train_images(
-    train: ImageSet,
-    validation: ImageSet,
+    train: LabelledImages,
+    validation: LabelledImages,
     classes: int,
     mean: tuple[float, ...],
     std: tuple[float, ...],
@@ -66,7 +53,7 @@ def train_images(
     torch.manual_seed(settings.seed)
     network = ResNet(ResNetConfig(classes=classes, widths=settings.widths))
     network.whiten(_to_tensor(train.images[: min(5000, len(train))], mean, std))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     batch = min(settings.batch, len(train))
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -89,11 +76,9 @@ def train_images(
             seed=settings.seed,
         ),
         Stepper((_optimizer(network, settings, batch),), warm_up_then_decay(0.23, 0.07)),
-        batches=batches,
-        loss=loss,
-        evaluate=lambda network: evaluate_images(network, validation, mean, std),
-        folder=folder,
-        title="images",
+        Lesson(batches, loss, lambda network: evaluate_images(network, validation, mean, std)),
+        folder,
+        "images",
     )
     history = trainer.run()
     return network.eval(), history
@@ -101,7 +86,7 @@ def train_images(
 
 @torch.no_grad()
 def evaluate_images(
-    network: nn.Module, data: ImageSet, mean: tuple[float, ...], std: tuple[float, ...]
+    network: nn.Module, data: LabelledImages, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Scores:
     """Accuracy and mean cross entropy on a set of images."""
     correct, loss = 0, 0.0
@@ -115,7 +100,7 @@ def evaluate_images(
 
 
 def _augmented(
-    train: ImageSet, settings: ImageTraining, batch: int, epoch: int
+    train: LabelledImages, settings: ImageTraining, batch: int, epoch: int
 ) -> Iterator[tuple[Images, Labels]]:
     generator = np.random.default_rng((settings.seed, epoch))
     # Alternating flip: every image is seen both ways in two epochs, never twice the same.
@@ -130,8 +115,9 @@ def _augmented(
 
 
 def _to_tensor(images_NHWC: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    scale, offset = np.float32(255) * np.float32(std), np.float32(mean) / np.float32(std)
-    x_NHWC = np.ascontiguousarray(images_NHWC) / scale - offset
+    scale_C = 255 * np.asarray(std, np.float32)
+    offset_C = np.asarray(mean, np.float32) / np.asarray(std, np.float32)
+    x_NHWC = np.ascontiguousarray(images_NHWC) / scale_C - offset_C
     return torch.from_numpy(x_NHWC).permute(0, 3, 1, 2)  # channels last in memory
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 from export.datasets.rows import LabelledTexts
 from export.networks.lstm import BiLstm, LstmConfig
 from export.tokens import PAD_ID
-from export.training import History, Plan, Scores, Stepper, Trainer, warm_up_then_decay
+from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
 Ids = NDArray[np.int64]
 TextBatch = tuple[Tensor, Tensor]
@@ -28,7 +28,7 @@ TextBatch = tuple[Tensor, Tensor]
 class SentimentTraining:
     """A long text is seen through a window of `window` tokens, elsewhere in every epoch."""
 
-    epochs: int = 6
+    epochs: int = 4
     batch_tokens: int = 12_800
     batch_rows: int = 128
     window: int = 200
@@ -94,11 +94,9 @@ def train_sentiment(
             seed=settings.seed,
         ),
         Stepper((_optimizer(network, settings),), warm_up_then_decay(0.1, 0.02)),
-        batches=batches,
-        loss=loss,
-        evaluate=lambda network: _evaluate_all(network, validations),
-        folder=folder,
-        title="sentiment",
+        Lesson(batches, loss, lambda network: _evaluate_all(network, validations)),
+        folder,
+        "sentiment",
     )
     history = trainer.run()
     return network.eval(), history

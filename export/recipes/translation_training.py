@@ -21,7 +21,7 @@ from export.losses import linear_cross_entropy
 from export.networks.transformer import Transformer, TransformerConfig
 from export.optimizers import Muon, split_parameters
 from export.tokens import BOS_ID, PAD_ID
-from export.training import History, Plan, Scores, Stepper, Trainer, warm_up_then_decay
+from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
 Ids = NDArray[np.int64]
 PairBatch = tuple[Tensor, Tensor]
@@ -103,11 +103,9 @@ def train_translation(
             seed=settings.seed,
         ),
         _stepper(network, settings),
-        batches=batches,
-        loss=loss,
-        evaluate=evaluate,
-        folder=folder,
-        title="translation",
+        Lesson(batches, loss, evaluate),
+        folder,
+        "translation",
     )
     history = trainer.run()
     return network.eval(), history

@@ -1,0 +1,176 @@
+"""`slipway-export`: from data to a published model, one command a task."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from export.datasets.errors import DatasetError
+from export.gates import GateFailed
+from export.options import Options
+from model_zoo.catalog import DEFAULT_ROOT
+from model_zoo.errors import ModelZooError
+from service.errors import ServiceError
+
+DESCRIPTION = """\
+Trains a network, converts it to ONNX, quantizes it to int8, puts every variant through the gates
+(parity with torch, accuracy on the test split, invariance to batching and padding) and publishes
+what passes into the model folder, where `slipway serve` finds it. A model that fails a gate is not
+published, and the exit code is 1."""
+
+EXAMPLES = """\
+examples:
+  slipway-export all --quick
+      tiny versions of all three models in a few minutes: see that everything works
+  slipway-export image-classification --data photos/ --name my-model
+      your own pictures, one folder a class: photos/cat/1.jpg, photos/dog/2.jpg ...
+  slipway-export text-classification --data opinions.csv --name opinions
+      a CSV, TSV or JSONL with a text and a label a row
+  slipway-export translation --data pairs.tsv --languages en-de
+      a TSV with a sentence and its translation a row (or --data a.en --targets a.de)
+  slipway-export image-classification
+      the published model, from CIFAR-10 (set SLIPWAY_DATA to the folder that holds it)
+
+A run that is stopped goes on where it was when the same command is given again; --fresh starts
+over. Exit codes: 0 published, 1 not published, 2 wrong usage."""
+
+TASKS = {
+    "image-classification": "a residual network that names what a picture shows",
+    "text-classification": "an LSTM that tells the tone of a text",
+    "translation": "a Transformer that translates sentences",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    tasks = list(TASKS) if parsed.task == "all" else [parsed.task]
+    try:
+        for task in tasks:
+            folder = _make(task, parsed)
+            print(folder)  # noqa: T201
+    except (GateFailed, DatasetError, ModelZooError, ServiceError) as error:
+        print(f"slipway-export: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print("slipway-export: stopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        return 130
+    return 0
+
+
+def _make(task: str, parsed: argparse.Namespace) -> str:
+    options = _options(task, parsed)
+    _use_threads(options.threads)
+    return _recipe(task)(options)
+
+
+def _recipe(task: str) -> Callable[[Options], str]:
+    # torch takes seconds to import: --help and typing errors must not wait for it.
+    if task == "image-classification":
+        from export.recipes.image_classification import make
+    elif task == "text-classification":
+        from export.recipes.sentiment import make
+    else:
+        from export.recipes.translation import make
+    return make
+
+
+def _options(task: str, parsed: argparse.Namespace) -> Options:
+    return Options(
+        models=parsed.models,
+        work=parsed.work,
+        data=parsed.data,
+        targets=getattr(parsed, "targets", None),
+        name=getattr(parsed, "name", None) or (f"quick-{task}" if parsed.quick else None),
+        quick=parsed.quick,
+        epochs=parsed.epochs,
+        seed=parsed.seed,
+        threads=parsed.threads,
+        fresh=parsed.fresh,
+        languages=getattr(parsed, "languages", ("en", "de")),
+    )
+
+
+def _use_threads(threads: int) -> None:
+    import torch
+
+    from service.runtime.threads import available_cpus
+
+    torch.set_num_threads(threads or available_cpus())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="slipway-export",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="task", required=True, metavar="COMMAND")
+    for task, text in TASKS.items():
+        command = commands.add_parser(task, help=text, description=f"Make {text}.")
+        command.add_argument("--name", help="name of the model (default: the recipe's)")
+        _add_common(command)
+        if task == "translation":
+            _add_languages(command)
+    everything = commands.add_parser("all", help="all three models, one after another")
+    _add_common(everything)
+    return parser
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data", type=Path, help="your own data, or the folder of the public data sets"
+    )
+    command.add_argument(
+        "--models",
+        type=Path,
+        default=Path(os.environ.get("SLIPWAY_MODELS", DEFAULT_ROOT)),
+        help="publish into this folder (default: the one that `slipway serve` reads)",
+    )
+    command.add_argument(
+        "--work",
+        type=Path,
+        default=Path("runs"),
+        help="checkpoints and logs (default: runs/); a stopped run resumes from there",
+    )
+    command.add_argument(
+        "--quick", action="store_true", help="a tiny model on a few hundred rows, to try it out"
+    )
+    command.add_argument("--fresh", action="store_true", help="forget an earlier run's checkpoint")
+    command.add_argument("--epochs", type=_positive, help="train for so many epochs")
+    command.add_argument("--seed", type=int, default=1, help="seed of all chance (default: 1)")
+    command.add_argument(
+        "--threads", type=_positive, default=0, help="CPU threads (default: all that it may use)"
+    )
+
+
+def _add_languages(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--languages",
+        type=_languages,
+        default=("en", "de"),
+        metavar="FROM-TO",
+        help="source and target language (default: en-de)",
+    )
+    command.add_argument(
+        "--targets", type=Path, help="the translations, where --data holds only the sources"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _languages(text: str) -> tuple[str, str]:
+    source, dash, target = text.partition("-")
+    if not (source and dash and target):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form en-de")
+    return source, target
+
+
+if __name__ == "__main__":
+    sys.exit(main())

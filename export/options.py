@@ -1,0 +1,35 @@
+"""What a person may choose about a run, whatever the model."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """`models` is the catalog to publish into, `work` holds checkpoints that resume.
+
+    data: the user's own data, or None for the recipe's public data sets. quick: a tiny version on
+    a few hundred rows, with lower gates. epochs: None for the recipe's own number.
+    """
+
+    models: Path
+    work: Path
+    data: Path | None = None
+    name: str | None = None
+    quick: bool = False
+    epochs: int | None = None
+    seed: int = 1
+    threads: int = 0
+    fresh: bool = False
+    languages: tuple[str, str] = ("en", "de")
+    targets: Path | None = None
+
+    def folder(self, name: str) -> Path:
+        """Where this model's checkpoints live."""
+        return self.work / name
+
+    def start(self, name: str) -> None:
+        """Forget an earlier run where that was asked for, before anything is read from it."""
+        if self.fresh and self.folder(name).is_dir():
+            shutil.rmtree(self.folder(name))

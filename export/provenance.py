@@ -1,0 +1,74 @@
+"""Where a model comes from: data, code, versions, machine. Written into its manifest."""
+
+import datetime
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from export.convert.graph_builder import OPSET
+from model_zoo.manifest import DatasetSource, Provenance
+
+UNKNOWN = "unknown"
+
+
+def provenance(datasets: Sequence[DatasetSource], *, seed: int, seconds: float) -> Provenance:
+    """Facts of this process and this checkout, and the command that repeats the work."""
+    return Provenance(
+        datasets=tuple(datasets),
+        git_commit=_commit(),
+        seed=seed,
+        torch=version("torch"),
+        onnx=version("onnx"),
+        onnxruntime=version("onnxruntime"),
+        opset=OPSET,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        training_seconds=round(seconds, 1),
+        machine=_machine(),
+        command=_command(),
+    )
+
+
+def _command() -> str:
+    """The command without folders of its own: they mean nothing on another machine."""
+    words = [word for word in sys.argv[1:] if "/" not in word]
+    kept = [
+        word
+        for word, following in zip(words, [*words[1:], "-"], strict=True)
+        if not (word in ("--work", "--models") and following.startswith("-"))
+    ]
+    return " ".join(["slipway-export", *kept])
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return UNKNOWN
+    done = subprocess.run(
+        [git, "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or UNKNOWN
+
+
+def _machine() -> str:
+    """Class of machine, not its name: processor, cores, memory."""
+    cores = len(_lines("/proc/cpuinfo", "processor")) or 1
+    models = _lines("/proc/cpuinfo", "model name")
+    memory = _lines("/proc/meminfo", "MemTotal")
+    gigabytes = f", {int(memory[0].split()[0]) / 2**20:.0f} GiB" if memory else ""
+    return f"{models[0] if models else platform.machine()}, {cores} cores{gigabytes}"
+
+
+def _lines(file: str, key: str) -> list[str]:
+    path = Path(file)
+    if not path.exists():
+        return []
+    rows = [line.partition(":") for line in path.read_text().splitlines()]
+    return [value.strip() for name, _, value in rows if name.strip() == key]

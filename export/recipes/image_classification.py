@@ -1,0 +1,214 @@
+"""The image model from first to last: train, convert, quantize, examine, publish."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export import plots
+from export.candidate import Candidate, OpenedVariant, answer_of, draft
+from export.console import Story
+from export.convert.resnet_graph import resnet_graph
+from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.networks.cnn import ResNet
+from export.options import Options
+from export.provenance import provenance
+from export.quantize.images import quantize_images
+from export.recipes.image_data import ImageData, colour_statistics, encoded, load
+from export.recipes.image_training import ImageTraining, train_images
+from export.recipes.judging import Examination, Gates, examine
+from export.report import CARD_FILE, CardText, Plot, model_card
+from export.training import History
+from model_zoo.catalog import Catalog
+from model_zoo.manifest import ImageInput, Measurement
+
+NAME = "cifar10-resnet"
+SIDE = 32
+CALIBRATION_IMAGES = 500
+CALIBRATIONS = ("minmax", "percentile")
+GATES: dict[Any, Gates] = {
+    "fp32": Gates(ParityGate(1e-4, 1.0), InvarianceGate(1e-4, 1.0)),
+    "int8": Gates(ParityGate(0.6, 0.95), InvarianceGate(1e-4, 1.0)),
+}
+PUBLIC_FLOOR = Floor("CIFAR-10", "accuracy", at_least=0.91, largest_loss=0.005)
+QUICK = ImageTraining(epochs=8, batch=100, widths=(16, 32, 48), average_decay=0.9)
+
+
+def make(options: Options) -> str:
+    """Make and publish the model; returns its folder. Raises GateFailed or DatasetError."""
+    name = options.name or NAME
+    story = Story(name)
+    options.start(name)
+    data = load(options, _input((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), story)
+    mean, std = colour_statistics([data.train, data.validation])
+    settings = _settings(options, len(data.train))
+    story.say(f"training on {len(data.train)} images of {data.name}")
+    network, history = train_images(
+        data.train,
+        data.validation,
+        len(data.train.names),
+        mean,
+        std,
+        settings,
+        options.folder(name),
+    )
+    story.say("converting and quantizing")
+    candidate = _candidate(options, name, data, network, _input(mean, std), history)
+    examine(candidate, GATES, _examination(network, data, options), story)
+    folder = candidate.publish(Catalog(options.models), _card(candidate, data, history))
+    story.say(f"published as {folder}")
+    return folder
+
+
+def _settings(options: Options, rows: int) -> ImageTraining:
+    settings = QUICK if options.quick else ImageTraining()
+    if not options.quick and rows < 10_000:
+        settings = replace(settings, batch=64, epochs=30, average_decay=0.98, patience=10)
+    return replace(settings, epochs=options.epochs or settings.epochs, seed=options.seed)
+
+
+def _input(mean: tuple[float, float, float], std: tuple[float, float, float]) -> ImageInput:
+    return ImageInput(
+        height=SIDE, width=SIDE, mean=mean, std=std, interpolation="bilinear", fit="squash"
+    )
+
+
+def _candidate(
+    options: Options, name: str, data: ImageData, network: ResNet, spec: ImageInput, h: History
+) -> Candidate:
+    labels = data.train.names
+    fp32 = resnet_graph(network, SIDE, SIDE)
+    files = {
+        "config.json": _json(
+            {
+                "id2label": {str(i): label for i, label in enumerate(labels)},
+                "label2id": {label: i for i, label in enumerate(labels)},
+            }
+        ),
+        "preprocessor_config.json": _json(
+            {
+                "do_resize": True,
+                "size": {"height": SIDE, "width": SIDE},
+                "do_rescale": True,
+                "rescale_factor": 1 / 255,
+                "do_normalize": True,
+                "image_mean": spec.mean,
+                "image_std": spec.std,
+            }
+        ),
+    }
+
+    def with_int8(method: str) -> Candidate:
+        pixels = data.train.images[:CALIBRATION_IMAGES].astype(np.float32) / 255
+        images_NCHW = ((pixels - spec.mean) / spec.std).astype(np.float32).transpose(0, 3, 1, 2)
+        int8 = quantize_images(fp32, images_NCHW, method)
+        return draft(
+            {"fp32": {"model": fp32}, "int8": {"model": int8}},
+            files,
+            name=name,
+            version=Catalog(options.models).next_version(name),
+            task="image-classification",
+            description=f"Small residual network that tells {len(labels)} kinds of picture apart.",
+            labels=labels,
+            preprocessing=spec,
+            provenance=provenance(_sources(data), seed=options.seed, seconds=h.seconds),
+        )
+
+    # The better calibration is chosen on validation images; the test split stays unseen.
+    return max(map(with_int8, CALIBRATIONS), key=lambda c: _validation_accuracy(c, data))
+
+
+def _validation_accuracy(candidate: Candidate, data: ImageData) -> float:
+    predictions = candidate.open("int8").predict(encoded(data.validation))
+    return float(np.mean(_chosen(predictions, data) == data.validation.labels))
+
+
+def _examination(network: ResNet, data: ImageData, options: Options) -> Examination:
+    @torch.no_grad()
+    def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
+        return [answer_of(row) for row in network(torch.from_numpy(np.stack(features))).numpy()]
+
+    def measure(opened: OpenedVariant) -> tuple[Measurement, ...]:
+        chosen = _chosen(opened.predict(encoded(data.test)), data)
+        accuracy = float(np.mean(chosen == data.test.labels))
+        return (
+            Measurement(
+                dataset=data.name,
+                split="test",
+                metric="accuracy",
+                value=accuracy,
+                items=len(data.test),
+            ),
+        )
+
+    return Examination(
+        items=encoded(data.validation.take(range(min(200, len(data.validation))))),
+        torch_answers=torch_answers,
+        measure=measure,
+        accuracy=AccuracyGate((_floor(data),)),
+    )
+
+
+def _floor(data: ImageData) -> Floor:
+    """Own or few data: better than always naming the most frequent class."""
+    if data.is_public:
+        return PUBLIC_FLOOR
+    guess = float(np.bincount(data.test.labels).max() / len(data.test))
+    return Floor(data.name, "accuracy", at_least=1.3 * guess, largest_loss=0.05)
+
+
+def _card(candidate: Candidate, data: ImageData, history: History) -> dict[str, bytes]:
+    predictions = candidate.open("int8").predict(encoded(data.test))
+    labels, chosen = data.test.labels, _chosen(predictions, data)
+    probabilities = np.stack([p.probabilities_K for p in predictions])
+    pictures = [
+        Plot("curves.png", plots.training_curves(history.rows), "Training, epoch by epoch"),
+        Plot(
+            "confusion.png",
+            plots.confusion_matrix(labels, chosen, data.train.names),
+            "Confusion on the test split, int8",
+        ),
+        Plot(
+            "reliability.png",
+            plots.reliability(probabilities, labels),
+            "Confidence against accuracy on the test split, int8",
+        ),
+    ]
+    card = model_card(candidate.with_evidence({}), CARD_TEXT, pictures)
+    return {CARD_FILE: card.encode(), **{plot.file: plot.png for plot in pictures}}
+
+
+CARD_TEXT = CardText(
+    intended_use=(
+        "A first model to serve and to measure with; a start for small pictures of one thing.",
+    ),
+    misuse=(
+        "Anything that matters to a person's safety, rights or money.",
+        "Pictures of a kind that is not among its labels: it names one of them all the same.",
+    ),
+    known_limits=(
+        "It sees 32 x 32 pixels: whatever needs more detail is lost.",
+        "Its classes are exclusive; a picture with two of them gets one name.",
+    ),
+    training="SGD with Nesterov momentum on a whitened first layer, label smoothing 0.2, "
+    "alternating flips, shifts of 2 pixels, cutout of 4, weights averaged over the last steps.",
+    licence="Apache-2.0",
+)
+
+
+def _chosen(predictions: Sequence[Any], data: ImageData) -> NDArray[np.int64]:
+    number = {label: i for i, label in enumerate(data.train.names)}
+    return np.array([number[p.label] for p in predictions], np.int64)
+
+
+def _sources(data: ImageData) -> tuple[Any, ...]:
+    every = (*data.train.source, *data.validation.source, *data.test.source)
+    return tuple(dict.fromkeys(every))
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()

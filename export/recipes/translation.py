@@ -1,0 +1,269 @@
+"""The translation model from first to last: train, convert, quantize, examine, publish."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+from export import plots
+from export.candidate import Candidate, OpenedVariant, draft
+from export.console import Story
+from export.convert.transformer_graphs import transformer_graphs
+from export.datasets.rows import SentencePairs
+from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.networks.greedy import decode_greedily
+from export.networks.transformer import Transformer, TransformerConfig
+from export.options import Options
+from export.provenance import provenance
+from export.quantize.transformer import calibrate, quantize_transformer
+from export.recipes.judging import Examination, Gates, examine
+from export.recipes.translation_data import CAPTION_COPIES, TranslationData, load
+from export.recipes.translation_training import (
+    EncodedPairs,
+    TranslationTraining,
+    encode_pairs,
+    padded,
+    token_batches,
+    train_translation,
+)
+from export.report import CARD_FILE, CardText, Plot, model_card
+from export.scores import bleu, bleu_signature, chrf
+from export.tokens import BOS_ID, EOS_ID, PAD_ID, train_translation_tokenizer
+from export.training import History
+from model_zoo.catalog import Catalog
+from model_zoo.manifest import Measurement, TranslationInput
+from service.runtime.slot_decoder import target_limit
+from service.tasks.base import TranslationText
+
+VOCABULARY, QUICK_VOCABULARY = 4096, 512
+MAX_TOKENS = 200
+CALIBRATION_PAIRS = 500
+GATES: dict[Any, Gates] = {
+    "fp32": Gates(ParityGate(1e-3, 0.98), InvarianceGate(1e-4, 1.0)),
+    "int8": Gates(ParityGate(0.5, 0.5), InvarianceGate(1e-4, 1.0)),
+}
+PUBLIC_FLOORS = (
+    Floor("Multi30k", "bleu", at_least=30.0, largest_loss=0.5),
+    Floor("Tatoeba", "bleu", at_least=25.0, largest_loss=0.5),
+)
+QUICK_FLOOR_CHRF = 5.0
+QUICK = TranslationTraining(epochs=12, batch_tokens=800, average_decay=0.95, matrix_rate=5e-3)
+
+
+def make(options: Options) -> str:
+    """Make and publish the model; returns its folder. Raises GateFailed or DatasetError."""
+    name = options.name or f"{'-'.join(options.languages)}-transformer"
+    story = Story(name)
+    options.start(name)
+    data = load(options, story)
+    tokenizer = _tokenizer(options, name, data)
+    settings = _settings(options)
+    train, validation = (
+        encode_pairs(tokenizer, pairs, settings.longest) for pairs in (data.train, data.validation)
+    )
+    story.say(f"training on {len(train)} pairs of sentences")
+    network, history = train_translation(
+        train, validation, _config(options, tokenizer), settings, options.folder(name)
+    )
+    story.say("converting and quantizing")
+    candidate = _candidate(options, name, data, network, tokenizer, validation, history)
+    spec = candidate.manifest.preprocessing
+    assert isinstance(spec, TranslationInput)
+    examine(candidate, GATES, _examination(network, data, spec), story)
+    folder = candidate.publish(Catalog(options.models), _card(candidate, data, history))
+    story.say(f"published as {folder}")
+    return folder
+
+
+def _tokenizer(options: Options, name: str, data: TranslationData) -> Tokenizer:
+    """Trained once, then kept beside the checkpoint: a resumed run needs the same vocabulary."""
+    kept = options.folder(name) / "tokenizer.json"
+    if kept.exists():
+        return Tokenizer.from_file(str(kept))
+    size = QUICK_VOCABULARY if options.quick else VOCABULARY
+    tokenizer = train_translation_tokenizer(data.for_vocabulary, size)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(kept))
+    return tokenizer
+
+
+def _config(options: Options, tokenizer: Tokenizer) -> TransformerConfig:
+    # The decoder looks for its best token by blocks of 128, so the table is filled up to one.
+    vocabulary = -(-tokenizer.get_vocab_size() // 128) * 128
+    config = TransformerConfig(vocabulary)
+    if options.quick:
+        return replace(config, width=64, feed_forward=128, encoder_layers=2, dropout=0.0)
+    return config
+
+
+def _settings(options: Options) -> TranslationTraining:
+    settings = QUICK if options.quick else TranslationTraining()
+    return replace(settings, epochs=options.epochs or settings.epochs, seed=options.seed)
+
+
+def _candidate(
+    options: Options,
+    name: str,
+    data: TranslationData,
+    network: Transformer,
+    tokenizer: Tokenizer,
+    validation: EncodedPairs,
+    history: History,
+) -> Candidate:
+    config = network.config
+    graphs = transformer_graphs(network)
+    ranges = calibrate(network, _calibration(validation), PAD_ID)
+    source, target = options.languages
+    generation = {
+        "decoder_start_token_id": BOS_ID,
+        "eos_token_id": EOS_ID,
+        "pad_token_id": PAD_ID,
+        "max_length": MAX_TOKENS,
+        "num_beams": 1,
+    }
+    return draft(
+        {
+            "fp32": {"encoder": graphs.encoder, "decoder": graphs.decoder},
+            "int8": {
+                "encoder": quantize_transformer(graphs.encoder, ranges),
+                "decoder": quantize_transformer(graphs.decoder, ranges),
+            },
+        },
+        {
+            "config.json": _json(
+                {"d_model": config.width, "vocab_size": config.vocabulary, **generation}
+            ),
+            "generation_config.json": _json(generation),
+            "tokenizer.json": tokenizer.to_str().encode(),
+        },
+        name=name,
+        version=Catalog(options.models).next_version(name),
+        task="translation",
+        description=f"Small Transformer that translates from {source} to {target}.",
+        preprocessing=TranslationInput(
+            source=source,
+            target=target,
+            max_source_tokens=MAX_TOKENS,
+            max_target_tokens=MAX_TOKENS,
+            pad_id=PAD_ID,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            layers=config.decoder_layers,
+            heads=config.heads,
+            head_size=config.width // config.heads,
+            vocabulary=config.vocabulary,
+        ),
+        provenance=provenance(data.sources, seed=options.seed, seconds=history.seconds),
+    )
+
+
+def _calibration(validation: EncodedPairs) -> Iterator[tuple[Tensor, Tensor]]:
+    """Source and what the decoder is given, of the first validation pairs."""
+    few = EncodedPairs(
+        validation.sources[:CALIBRATION_PAIRS], validation.targets[:CALIBRATION_PAIRS]
+    )
+    for rows in token_batches(few, 2000, (0,)):
+        source_NS, target_NT = padded(few, rows)
+        yield source_NS, functional.pad(target_NT[:, :-1], (1, 0), value=BOS_ID)
+
+
+def _examination(
+    network: Transformer, data: TranslationData, spec: TranslationInput
+) -> Examination:
+    def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
+        decoded = (
+            decode_greedily(
+                network,
+                torch.from_numpy(f.ids),
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                most=target_limit(spec, len(f.ids)),
+            )
+            for f in features
+        )
+        return [Answer(np.array([one.score]), one.ids) for one in decoded]
+
+    def measure(opened: OpenedVariant) -> tuple[Measurement, ...]:
+        return tuple(
+            Measurement(dataset=title, split=split, metric=metric, value=value, items=len(pairs))
+            for title, split, pairs in data.test
+            for metric, value in _quality(opened, pairs).items()
+        )
+
+    return Examination(
+        items=[TranslationText(text) for text in data.validation.sources[:100]],
+        torch_answers=torch_answers,
+        measure=measure,
+        accuracy=AccuracyGate(PUBLIC_FLOORS if data.is_public else _own_floors(data)),
+    )
+
+
+def _quality(opened: OpenedVariant, pairs: SentencePairs) -> dict[str, float]:
+    translations = _translated(opened, pairs.sources)
+    return {
+        "bleu": bleu(translations, pairs.targets),
+        "chrf": chrf(translations, pairs.targets),
+    }
+
+
+def _translated(opened: OpenedVariant, texts: Sequence[str]) -> list[str]:
+    return [p.text for p in opened.predict([TranslationText(text) for text in texts])]
+
+
+def _own_floors(data: TranslationData) -> tuple[Floor, ...]:
+    """Own or few data: enough to see that the parts fit together."""
+    return tuple(
+        Floor(title, "chrf", at_least=QUICK_FLOOR_CHRF, largest_loss=5.0)
+        for title, _, _ in data.test
+    )
+
+
+def _card(candidate: Candidate, data: TranslationData, history: History) -> dict[str, bytes]:
+    _, _, pairs = data.test[0]
+    translations = _translated(candidate.open("int8"), pairs.sources)
+    lengths = [len(text.split()) for text in pairs.sources]
+
+    def score(rows: Sequence[int]) -> float:
+        return bleu([translations[i] for i in rows], [pairs.targets[i] for i in rows])
+
+    pictures = [
+        Plot("curves.png", plots.training_curves(history.rows), "Training, epoch by epoch"),
+        Plot(
+            "length.png",
+            plots.score_by_length(
+                plots.length_bins(lengths, (8, 12, 16, 20), score), "BLEU", unit="words"
+            ),
+            f"BLEU by length of the sentence on {data.test[0][0]} {data.test[0][1]}, int8",
+        ),
+    ]
+    card = model_card(candidate.with_evidence({}), _card_text(), pictures)
+    return {CARD_FILE: card.encode(), **{plot.file: plot.png for plot in pictures}}
+
+
+def _card_text() -> CardText:
+    return CardText(
+        intended_use=("Everyday sentences and picture captions, to get the gist.",),
+        misuse=(
+            "Contracts, medicine, news, or any text where a wrong word does harm.",
+            "Publishing without a reader who knows both languages.",
+        ),
+        known_limits=(
+            "Its vocabulary is that of everyday talk: names and technical words come out wrong.",
+            "Sentences are translated one by one, without a look at their neighbours.",
+        ),
+        training=(
+            "Muon for matrices and Adam for the rest, label smoothing 0.1, one vocabulary for both "
+            f"languages, captions seen {CAPTION_COPIES} times as often. BLEU: {bleu_signature()}."
+        ),
+        licence="Apache-2.0 for the weights; mind the terms of the data they were made from",
+    )
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()

@@ -1,0 +1,109 @@
+"""Sentences for the translation recipe: public pairs, the user's files, or template sentences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.console import Story
+from export.datasets.errors import DatasetMissing
+from export.datasets.generated import sentence_pairs
+from export.datasets.pair_files import load_sentence_pairs
+from export.datasets.rows import SentencePairs
+from export.datasets.sources import data_root
+from export.datasets.splits import carve_pairs
+from export.datasets.translation import load_multi30k, load_tatoeba
+from export.datasets.user_data import describe
+from export.options import Options
+from model_zoo.manifest import DatasetSource
+
+QUICK_TRAIN, QUICK_TEST, SPLIT_SEED = 900, 100, 0
+CAPTION_COPIES = 2  # captions are few and long: seen twice as often as everyday sentences
+VALIDATION_PAIRS = 1000
+
+Named = tuple[tuple[str, str, SentencePairs], ...]
+
+
+@dataclass(frozen=True)
+class TranslationData:
+    """Training pairs, validation pairs, test splits by (data set, split), vocabulary texts."""
+
+    train: SentencePairs
+    validation: SentencePairs
+    test: Named
+    for_vocabulary: Sequence[str]
+    is_public: bool
+
+    @property
+    def sources(self) -> tuple[DatasetSource, ...]:
+        parts = (self.train, self.validation, *(rows for _, _, rows in self.test))
+        return tuple(dict.fromkeys(source for part in parts for source in part.source))
+
+
+def load(options: Options, story: Story) -> TranslationData:
+    """The data that the options ask for; raises DatasetError with what to do."""
+    if options.data is not None and (options.data.is_file() or options.targets):
+        user = load_sentence_pairs(options.data, options.targets, names=options.languages)
+        if user.problems:
+            story.say(f"{len(user.problems)} rows were left out:\n{describe(user.problems)}")
+        return _carved(options.data.stem, user.rows)
+    try:
+        return _public(options)
+    except DatasetMissing:
+        if not options.quick:
+            raise
+        story.say("no sentence pairs here: making up sentences for the trial")
+        return _carved("templates", sentence_pairs(QUICK_TRAIN + QUICK_TEST))
+
+
+def _public(options: Options) -> TranslationData:
+    root, (source, target) = options.data or data_root(), options.languages
+    everyday, captions = (
+        load_tatoeba(root, source, target),
+        load_multi30k(root, source, target),
+    )
+    if options.quick:
+        return _quick(captions)
+    train = SentencePairs.joined([everyday["train"], *[captions["train"]] * CAPTION_COPIES])
+    validation = SentencePairs.joined(
+        [everyday["dev"].take(range(VALIDATION_PAIRS)), captions["val"]]
+    )
+    test = [("Multi30k", "test_2016_flickr", captions["test_2016_flickr"])]
+    if "test" in everyday:
+        test.append(("Tatoeba", "test", everyday["test"]))
+    texts = [
+        text
+        for pairs in (everyday["train"], captions["train"])
+        for side in (pairs.sources, pairs.targets)
+        for text in side
+    ]
+    return TranslationData(train, validation, tuple(test), texts, is_public=True)
+
+
+def _quick(captions: dict[str, SentencePairs]) -> TranslationData:
+    """A few hundred real rows."""
+    train = _few(captions["train"], QUICK_TRAIN)
+    return TranslationData(
+        train,
+        _few(captions["val"], QUICK_TEST),
+        (("Multi30k", "test_2016_flickr", _few(captions["test_2016_flickr"], QUICK_TEST)),),
+        [*train.sources, *train.targets],
+        is_public=False,
+    )
+
+
+def _few(rows: SentencePairs, count: int) -> SentencePairs:
+    return rows.take(np.random.default_rng(SPLIT_SEED).permutation(len(rows))[:count])
+
+
+def _carved(name: str, rows: SentencePairs) -> TranslationData:
+    size = min(2000, len(rows) // 10)
+    parts = carve_pairs(rows, {"validation": size, "test": size}, SPLIT_SEED)
+    train = parts["train"]
+    return TranslationData(
+        train,
+        parts["validation"],
+        ((name, "test", parts["test"]),),
+        [*train.sources, *train.targets],
+        is_public=False,
+    )
