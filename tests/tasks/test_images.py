@@ -1,4 +1,5 @@
 import contextlib
+import struct
 import warnings
 import zlib
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, features
+from PIL.ImageFile import ImageFile
 
 from service.errors import InvalidInput, PayloadTooLarge, ServiceError, UnsupportedMedia
 from service.tasks.image_formats import ACCEPTED
@@ -103,6 +105,30 @@ def test_a_big_jpeg_looks_as_if_it_were_resized_in_full() -> None:
     assert difference(found, np.asarray(expected)) <= 4
 
 
+def test_a_fine_texture_is_averaged_not_sampled() -> None:
+    noise = np.random.default_rng(5).integers(0, 256, (256, 256, 3), np.uint8)
+    texture = Image.fromarray(noise)
+    found = READER.pixels(file_of(texture, "JPEG", quality=100, subsampling="4:4:4"))
+    expected = texture.resize((32, 32), Image.Resampling.BILINEAR)
+    assert np.abs(found.astype(int) - np.asarray(expected)).mean() < 3
+
+
+def test_a_big_jpeg_is_unpacked_at_a_fraction_of_its_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = []
+    load = ImageFile.load
+
+    def watched(image: ImageFile) -> object:
+        sizes.append(image.size)
+        return load(image)
+
+    monkeypatch.setattr(ImageFile, "load", watched)
+    READER.pixels(file_of(picture(1600, 1200), "JPEG"))
+    READER.pixels(file_of(picture(100, 1600), "JPEG"))
+    assert set(sizes) == {(200, 150), (100, 1600)}
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_honoured(orientation: int, kind: str) -> None:
@@ -180,6 +206,24 @@ def test_sixteen_bits_with_a_transparent_value_show_white() -> None:
     values = np.array([[1000, 1001]], np.uint16)
     found = pixels(Image.fromarray(values), transparency=1000)
     assert found[0, :, 0].tolist() == [255, 4]
+
+
+def test_sixteen_bit_colours_with_a_transparent_one_show_white() -> None:
+    # drawn by hand, as Pillow writes no such file
+    row = struct.pack(">x6H", 0x1234, 0x5678, 0x9ABC, 0x2234, 0x5678, 0x9ABC)
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in (
+            (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)),
+            (b"tRNS", struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)),
+            (b"IDAT", zlib.compress(row)),
+            (b"IEND", b""),
+        )
+    )
+    assert reader(2, 1).pixels(data).tolist() == [[WHITE, [0x22, 0x56, 0x9A]]]
 
 
 def test_cmyk_becomes_rgb() -> None:
