@@ -1,0 +1,56 @@
+"""The models that come with Slipway, started and asked as the README says."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from model_zoo.catalog import Catalog
+from tests.e2e.conftest import Server, running
+
+pytestmark = pytest.mark.e2e
+
+PUBLISHED = {ref.name for ref in Catalog().list()}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not PUBLISHED:
+        pytest.skip("nothing is published in model_zoo/")
+    with running(tmp_path_factory.mktemp("published") / "home") as server:
+        yield server
+
+
+def of(server: Server, task: str) -> str:
+    models = server.client.get("/v1/models").json()["models"]
+    names = [model["name"] for model in models if model["task"] == task and model["default"]]
+    if not names:
+        pytest.skip(f"no model for {task} is published")
+    return str(names[0])
+
+
+def test_every_published_model_is_live(server: Server) -> None:
+    listed = server.client.get("/v1/models").json()
+    assert {model["name"] for model in listed["models"]} == PUBLISHED
+    assert listed["broken"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("An absolute masterpiece, I loved every minute of it.", "positive"),
+        ("A dull, lifeless and utterly boring waste of time.", "negative"),
+    ],
+)
+def test_a_clear_opinion_is_understood(server: Server, text: str, label: str) -> None:
+    model = of(server, "text-classification")
+    answer = server.client.post("/v1/sentiment", json={"text": text})
+    assert answer.json()["model"] == model
+    assert answer.json()["results"][0]["label"] == label
+
+
+def test_a_plain_sentence_is_translated(server: Server) -> None:
+    of(server, "translation")
+    answer = server.client.post("/v1/translate", json={"text": "A dog runs across the street."})
+    (result,) = answer.json()["results"]
+    assert "Hund" in result["text"]
+    assert result["truncated"] is False

@@ -1,0 +1,79 @@
+"""A user's first minutes: start, ask, look at the metrics, stop."""
+
+import io
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from tests.e2e.conftest import Server, running
+from tests.tiny_zoo import IMAGES, TEXTS, TRANSLATOR
+
+pytestmark = pytest.mark.e2e
+
+
+def green_picture() -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30), (0, 255, 0)).save(data, "JPEG")
+    return data.getvalue()
+
+
+def test_each_task_is_answered(server: Server) -> None:
+    headers = {"content-type": "image/jpeg"}
+    classified = server.client.post("/v1/classify", content=green_picture(), headers=headers)
+    assert classified.json()["results"][0]["label"] == "green"
+    felt = server.client.post("/v1/sentiment", json={"text": "What a film!"})
+    assert felt.json()["model"] == TEXTS
+    translated = server.client.post("/v1/translate", json={"text": ["A dog runs.", ""]})
+    assert translated.json()["results"][1]["text"] == ""
+
+
+def test_the_metrics_count_what_was_asked(server: Server) -> None:
+    series = f'endpoint="/v1/sentiment",model="{TEXTS}",outcome="ok",version="1"'
+
+    def count() -> float:
+        lines = server.client.get("/metrics").text.splitlines()
+        found = [x for x in lines if x.startswith(f"slipway_requests_total{{{series}}}")]
+        return float(found[0].split()[-1]) if found else 0.0
+
+    before = count()
+    for _ in range(3):
+        server.client.post("/v1/sentiment", json={"text": "a"})
+    assert count() == before + 3
+
+
+def test_the_models_tell_on_what_they_run(server: Server) -> None:
+    models = server.client.get("/v1/models").json()["models"]
+    assert [model["name"] for model in models] == [IMAGES, TRANSLATOR, TEXTS]
+    assert all(list(model["providers"]) == ["CPUExecutionProvider"] for model in models)
+
+
+def test_an_upload_may_come_in_chunks(server: Server) -> None:
+    picture = green_picture()
+    chunks = (picture[start : start + 100] for start in range(0, len(picture), 100))
+    answer = server.client.post("/v1/classify", content=chunks)
+    assert answer.json()["results"][0]["label"] == "green"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_that_is_too_large_is_told_so(server: Server, chunked: bool) -> None:
+    block = bytes(1 << 20)
+    answer = server.client.post(
+        "/v1/classify",
+        content=(block for _ in range(9)) if chunked else block * 9,
+        headers={"content-type": "image/jpeg"},
+    )
+    assert answer.status_code == 413
+    assert server.client.get("/livez").status_code == 200
+
+
+def test_nothing_leaves_the_machine_and_home_stays_empty(tmp_path: Path, tiny_models: Path) -> None:
+    with running(tmp_path / "home", "--models", str(tiny_models)) as server:
+        server.client.post("/v1/sentiment", json={"text": "a"})
+        connections = psutil.Process(server.process.pid).net_connections()
+        remote = {c.raddr.ip for c in connections if c.raddr}
+        assert remote <= {"127.0.0.1"}
+        assert all(c.laddr.ip == "127.0.0.1" for c in connections if c.laddr)
+        assert server.stop() == 0
+        assert server.left_behind() == []
