@@ -18,6 +18,7 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self._state = State.STARTING
+        self._has_models = False
 
     @property
     def state(self) -> State:
@@ -28,6 +29,7 @@ class Lifecycle:
         """All required models are loaded and warm; no effect once draining."""
         if self._state is State.STARTING:
             self._state = State.READY
+            self._has_models = True
 
     def begin_drain(self) -> None:
         """The process is about to leave: no new traffic, please; what comes is still answered."""
@@ -41,5 +43,5 @@ class Lifecycle:
 
     def require_started(self) -> None:
         """NotReady while the models are loaded; what a request asks, so that none is lost."""
-        if self._state is State.STARTING:
+        if not self._has_models:
             raise NotReady("The models are being loaded; try again in a few seconds.")

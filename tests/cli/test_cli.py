@@ -1,0 +1,142 @@
+"""The commands as a user types them, in this process."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from service.cli import main
+from tests import tiny_zoo
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_zoo.build(tmp_path_factory.mktemp("zoo")).root)
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> str:
+    path = tmp_path / "red.png"
+    Image.new("RGB", (20, 20), (255, 0, 0)).save(path)
+    return str(path)
+
+
+def test_an_image_file_is_classified(
+    models: str, red: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--models", models, red]) == 0
+    assert ": red " in capsys.readouterr().out
+
+
+def test_anything_else_is_a_text_with_a_sentiment(
+    models: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--models", models, "What a film!"]) == 0
+    assert capsys.readouterr().out.startswith("What a film!: ")
+
+
+def test_a_text_file_is_read(
+    models: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "review.txt"
+    path.write_text("What a film!")
+    assert main(["predict", "--models", models, str(path), "--json"]) == 0
+    from_file = json.loads(capsys.readouterr().out)
+    assert main(["predict", "--models", models, "What a film!", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == from_file
+
+
+def test_stdin_is_read_for_a_dash(
+    models: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("One.\n\nTwo."))
+    assert main(["predict", "--models", models, "--task", "translate", "-"]) == 0
+    assert "\n\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("asked", [["--task", "translate"], ["--target", "de"], ["--source", "en"]])
+def test_a_translation_may_be_asked_for(
+    models: str, asked: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--models", models, "--json", *asked, "A dog."]) == 0
+    assert json.loads(capsys.readouterr().out)["results"][0]["target"] == "de"
+
+
+def test_images_and_texts_may_be_mixed(
+    models: str, red: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--models", models, "--json", red, "Well done.", red]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["model"], len(first["results"])) == (tiny_zoo.IMAGES, 2)
+    assert (second["model"], len(second["results"])) == (tiny_zoo.TEXTS, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["predict", "missing.jpg"], "missing.jpg: there is no such file"),
+        (["predict", "--model", "nothing", "text"], "no model for text-classification"),
+        (["predict", "--task", "translate", "--target", "fr", "text"], "no model for translation"),
+        (["predict", "--variant", "int8", "text"], "no int8 variant"),
+        (["predict", " "], "empty"),
+        (["predict", "--models", "/nowhere/at/all", "text"], "/nowhere/at/all"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_line(
+    models: str, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "--models" not in arguments:
+        arguments = [*arguments, "--models", models]
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("slipway: ")
+    assert says in line
+    assert captured.out == ""
+
+
+def test_the_published_models_are_listed(models: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--models", models]) == 0
+    table = capsys.readouterr().out
+    for name in (tiny_zoo.IMAGES, tiny_zoo.TEXTS, tiny_zoo.TRANSLATOR):
+        assert name in table
+
+
+def test_the_published_models_are_listed_as_json(
+    models: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "--models", models, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in listed] == sorted(model["name"] for model in listed)
+    assert listed[0]["variants"][0]["precision"] == "fp32"
+
+
+def test_a_changed_file_is_found_by_verifying(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny_zoo.build(tmp_path).root
+    with (root / tiny_zoo.TEXTS / "1" / "tokenizer.json").open("ab") as file:
+        file.write(b" ")
+    assert main(["models", "--models", str(root), "--json"]) == 0
+    capsys.readouterr()
+    assert main(["models", "--models", str(root), "--json", "--verify"]) == 1
+    listed = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
+    assert "tokenizer.json" in listed[tiny_zoo.TEXTS]["broken"]
+    assert "broken" not in listed[tiny_zoo.IMAGES]
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["predict"], ["models"]])
+def test_the_help_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    assert "slipway " in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("slipway ")

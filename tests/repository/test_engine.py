@@ -1,0 +1,101 @@
+"""One batch through a model, with parts that fail at each stage. No ONNX Runtime."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.errors import InferenceFailed, InvalidInput
+from service.metrics import Metrics
+from service.repository.live import Engine
+
+
+class Task:
+    """Text to its length and back; some texts fail."""
+
+    def split(self, raw: str) -> list[str]:
+        return raw.split()
+
+    def cost(self, part: str) -> int:
+        return 1
+
+    def preprocess(self, part: str) -> int:
+        if part == "unreadable":
+            raise InvalidInput("Send something else.")
+        if part == "bug":
+            raise KeyError(part)
+        return len(part)
+
+    def postprocess(self, features: int, row: int) -> str:
+        if row == 13:
+            raise InferenceFailed("An unlucky row.")
+        return f"{features}:{row}"
+
+    def join(self, raw: str, predictions: Sequence[str]) -> str:
+        return " ".join(predictions)
+
+
+class Runner:
+    """Ten more than the feature."""
+
+    def __init__(self, lost_rows: int = 0) -> None:
+        self.batches: list[list[int]] = []
+        self._lost_rows = lost_rows
+
+    @property
+    def placement(self) -> Mapping[str, int]:
+        return {}
+
+    def check(self, features: int) -> None:
+        if features > 9:
+            raise InvalidInput("Too long.")
+
+    def run(self, features: Sequence[int], abort: Any = None) -> Sequence[int]:
+        self.batches.append(list(features))
+        return [found + 10 for found in features][self._lost_rows :]
+
+    def close(self) -> None:
+        return None
+
+
+def make_engine(runner: Runner) -> tuple[Engine, CollectorRegistry]:
+    registry = CollectorRegistry()
+    metrics = Metrics.create(registry).model("m", 1)
+    return Engine(Task(), runner, metrics, "tokenize"), registry
+
+
+def test_answers_come_in_the_order_of_the_parts() -> None:
+    engine, _ = make_engine(Runner())
+    assert engine.predict_batch(["a", "four", "xx"]) == ["1:11", "4:14", "2:12"]
+
+
+def test_a_part_that_fails_costs_its_neighbours_nothing() -> None:
+    runner = Runner()
+    engine, _ = make_engine(runner)
+    parts = ["a", "unreadable", "xx", "bug", "x" * 20, "xxx"]
+    answers = engine.predict_batch(parts)
+    kinds = [str if isinstance(a, str) else type(a) for a in answers]
+    assert kinds == [str, InvalidInput, str, KeyError, InvalidInput, InferenceFailed]
+    assert runner.batches == [[1, 2, 3]]
+
+
+def test_when_no_part_can_be_read_nothing_runs() -> None:
+    runner = Runner()
+    engine, _ = make_engine(runner)
+    assert isinstance(engine.predict_batch(["unreadable"])[0], InvalidInput)
+    assert runner.batches == []
+
+
+def test_a_row_that_is_missing_fails_the_batch() -> None:
+    engine, _ = make_engine(Runner(lost_rows=1))
+    with pytest.raises(InferenceFailed, match="1 rows for 2 items"):
+        engine.predict_batch(["a", "b"])
+
+
+def test_each_stage_is_timed() -> None:
+    engine, registry = make_engine(Runner())
+    engine.predict_batch(["a"])
+    for stage in ("tokenize", "inference", "postprocess"):
+        labels = {"model": "m", "stage": stage}
+        assert registry.get_sample_value("slipway_stage_duration_seconds_count", labels) == 1

@@ -1,0 +1,96 @@
+"""Which model a request means; and the states of the process."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from model_zoo.catalog import Catalog
+from service.errors import NotReady, UnknownModel
+from service.metrics import Metrics
+from service.repository.lifecycle import Lifecycle, State
+from service.repository.live import LiveModel
+from service.repository.loading import LoadOptions, load
+from service.repository.models import Models
+from tests import tiny_zoo
+
+Make = Callable[[str, int], LiveModel]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Load the tiny image model under any name and version."""
+    catalog = Catalog(tmp_path)
+    metrics = Metrics.create(CollectorRegistry())
+    made: list[LiveModel] = []
+
+    def publish_and_load(name: str, version: int) -> LiveModel:
+        tiny_zoo.publish_images(catalog, name, version)
+        made.append(load(catalog.open(name, version), LoadOptions(workers=1), metrics))
+        return made[-1]
+
+    yield publish_and_load
+    for live in made:
+        live.close(timeout_s=5.0)
+
+
+def test_the_default_is_the_newest_version_of_the_first_name(make: Make) -> None:
+    models = Models(Lifecycle())
+    models.serve([make("beta", 1), make("alpha", 9), make("alpha", 10)])
+    found = models.find("image-classification")
+    assert (found.name, found.version) == ("alpha", "10")
+    assert models.is_default(found)
+
+
+def test_the_default_may_be_named(make: Make) -> None:
+    models = Models(Lifecycle(), {"image-classification": "beta"})
+    models.serve([make("alpha", 1), make("beta", 1)])
+    assert models.find("image-classification").name == "beta"
+
+
+def test_a_version_alone_means_the_default_model(make: Make) -> None:
+    models = Models(Lifecycle())
+    models.serve([make("alpha", 1), make("alpha", 2), make("beta", 3)])
+    assert models.find("image-classification", version=1).name == "alpha"
+    with pytest.raises(UnknownModel, match="alpha"):
+        models.find("image-classification", version=3)
+
+
+def test_a_model_of_another_task_is_not_found(make: Make) -> None:
+    models = Models(Lifecycle())
+    models.serve([make("alpha", 1)])
+    with pytest.raises(UnknownModel, match="live are none"):
+        models.find("text-classification", "alpha")
+    with pytest.raises(UnknownModel, match="No live model"):
+        models.find_translator("en", "de", None, None)
+
+
+def test_the_states_go_only_forward() -> None:
+    lifecycle = Lifecycle()
+    assert lifecycle.state is State.STARTING
+    with pytest.raises(NotReady):
+        lifecycle.require_started()
+    lifecycle.become_ready()
+    lifecycle.require_ready()
+    lifecycle.begin_drain()
+    lifecycle.require_started()
+    with pytest.raises(NotReady):
+        lifecycle.require_ready()
+
+
+def test_what_was_ready_cannot_become_so_again() -> None:
+    lifecycle = Lifecycle()
+    lifecycle.become_ready()
+    lifecycle.begin_drain()
+    lifecycle.become_ready()
+    assert lifecycle.state is State.DRAINING
+
+
+def test_a_signal_during_the_start_leaves_nothing_to_be_asked() -> None:
+    lifecycle = Lifecycle()
+    lifecycle.begin_drain()
+    lifecycle.become_ready()
+    assert lifecycle.state is State.DRAINING
+    with pytest.raises(NotReady):
+        lifecycle.require_started()
