@@ -5,6 +5,7 @@ moved in front of the pooling and the ReLU behind them. N images, H x W pixels, 
 """
 
 import io
+import logging
 import warnings
 from collections.abc import Sequence
 
@@ -69,6 +70,7 @@ def resnet_graph(network: ResNet, height: int, width: int) -> onnx.ModelProto:
 def export_images(network: nn.Module, shape: Sequence[int]) -> onnx.ModelProto:
     """Export any network from images to logits, its first axis dynamic."""
     batch = torch.export.Dim("batch")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not ours to mend
         program = torch.onnx.export(

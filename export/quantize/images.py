@@ -3,6 +3,8 @@
 Which calibration suits is measured, not assumed: the caller tries several on validation data.
 """
 
+import contextlib
+import io
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -45,7 +47,12 @@ def quantize_images(
     """
     batches = np.array_split(images_NCHW, max(1, len(images_NCHW) // batch))
     first = next(node.name for node in model.graph.node if node.op_type == "Conv")
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    # The quantizer prints its histograms and warns of its own ways: neither helps a reader.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         source, ready, target = (str(Path(folder, f"{name}.onnx")) for name in "abc")
         onnx.save(model, source)

@@ -23,7 +23,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ImageTraining:
-    """Rates are for a summed loss, decoupled from momentum (Jordan 2024, arXiv:2404.00498)."""
+    """Rates are for 1,024 images, decoupled from momentum (Jordan 2024, arXiv:2404.00498)."""
 
     epochs: int = 10
     batch: int = 256
@@ -63,7 +63,7 @@ def train_images(
     def loss(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         logits_NK = network(batch[0]).float()
         return functional.cross_entropy(
-            logits_NK, batch[1], label_smoothing=settings.label_smoothing, reduction="sum"
+            logits_NK, batch[1], label_smoothing=settings.label_smoothing
         )
 
     trainer = Trainer(
@@ -123,8 +123,8 @@ def _to_tensor(images_NHWC: Images, mean: tuple[float, ...], std: tuple[float, .
 
 def _optimizer(network: nn.Module, settings: ImageTraining, batch: int) -> torch.optim.Optimizer:
     per_example = 1024 * (1 + 1 / (1 - settings.momentum))
-    rate = settings.rate / per_example
-    decay = settings.weight_decay * batch / per_example
+    rate = settings.rate / per_example * batch
+    decay = settings.weight_decay / per_example
     learnt = [p for p in network.parameters() if p.requires_grad]
     biases, weights = [p for p in learnt if p.ndim == 1], [p for p in learnt if p.ndim > 1]
     factor = settings.bias_rate_factor
