@@ -2,9 +2,9 @@
 
 import argparse
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from service.cli.version import slipway_version
 from service.settings import SETTINGS, Setting
 
 SERVE_EXAMPLES = """\
@@ -36,14 +36,6 @@ examples:
 """
 
 Run = Callable[[argparse.Namespace], int]
-
-
-def slipway_version() -> str:
-    """The version of the installed package."""
-    try:
-        return version("slipway")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0.0.0+source"
 
 
 def make_parser() -> argparse.ArgumentParser:

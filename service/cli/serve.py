@@ -4,7 +4,7 @@ import argparse
 
 from service.app import StartFailed, serve
 from service.cli.errors import CommandFailed
-from service.cli.parser import slipway_version
+from service.cli.version import slipway_version
 from service.settings import SETTINGS, Settings
 
 
