@@ -160,7 +160,7 @@ def open_session(
         if not runnable:
             raise
         session = _open(graph, [], threads)
-    if strict and not session.placement.get(ORT_NAMES[first]):
+    if strict and first != "cpu" and not session.placement.get(ORT_NAMES[first]):
         raise ProviderUnavailable(f"{first} runs no node of the graph: {dict(session.placement)}")
     return session
 

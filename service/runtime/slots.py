@@ -1,7 +1,7 @@
 """The decoder's memory: one slot a row, rows 0 to count-1 in use, axis B outermost everywhere.
 
 A row keeps its slot while it lives, so a step needs no copy; a hole is filled by the last row.
-Memory grows in doubling buckets, and the system commits only the pages that rows have touched.
+Memory comes in doubling buckets, and the system commits only the pages that rows have touched.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from service.runtime.session import Tensor
 from service.runtime.transformer import CROSS, DECODER_INPUTS, IN_PLACE, LAST, PAST
 
 SMALLEST_BUCKET = 32
+OVERSIZED = 4
 
 
 class Generated(NamedTuple):
@@ -46,26 +47,32 @@ class Slots:
             self._caches[name] = np.zeros(last, self._dtype)
 
     def reserve(self, *, source: int, target: int) -> bool:
-        """Make room for so many tokens a row. True if memory moved: bindings to it are dead."""
-        grown = [self._grow(CROSS, source), self._grow(PAST, target)]
-        return any(grown)
+        """Make room for so many tokens a row. True if memory moved: bindings to it are dead.
 
-    def _grow(self, names: tuple[str, ...], needed: int) -> bool:
+        With no row in use, memory far larger than needed is given back.
+        """
+        moved = [self._fit(CROSS, source), self._fit(PAST, target)]
+        return any(moved)
+
+    def _fit(self, names: tuple[str, ...], needed: int) -> bool:
         held = self._sizes[names]
-        if needed <= held:
+        size = max(SMALLEST_BUCKET, 1 << (needed - 1).bit_length())
+        oversized = self.count == 0 and held >= OVERSIZED * size
+        if needed <= held and not oversized:
             return False
-        size = self._sizes[names] = max(SMALLEST_BUCKET, 1 << (needed - 1).bit_length())
-        shape = (self.capacity, self._spec.heads, size, self._spec.head_size)
+        self._sizes[names] = size
         for name in self._layered(names):
-            larger = np.zeros(shape, self._dtype)
-            if held:
-                larger[: self.count, :, :held] = self._caches[name][: self.count]
-            self._caches[name] = larger
+            shape = (self.capacity, self._spec.heads, size, self._spec.head_size)
+            self._caches[name] = self._moved(self._caches.get(name), np.zeros(shape, self._dtype))
         if names is PAST:
-            tokens = np.zeros((self.capacity, size), np.int64)
-            tokens[: self.count, :held] = self.tokens[: self.count]
-            self.tokens = tokens
+            tokens = np.zeros((self.capacity, 1, size), np.int64)
+            self.tokens = self._moved(self.tokens[:, None], tokens)[:, 0]
         return True
+
+    def _moved(self, old: Tensor | None, new: Tensor) -> Tensor:
+        if old is not None and self.count:
+            new[: self.count, :, : old.shape[2]] = old[: self.count]
+        return new
 
     def add(self, cross: Sequence[Tensor], span: slice, limit: int) -> int:
         """A new row that starts at the encoder's output `span`; returns the row.

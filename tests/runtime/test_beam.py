@@ -72,6 +72,14 @@ def test_beams_of_all_widths_share_a_decoder_with_greedy_rows(
     assert_same(generator.run(mixed), alone)
 
 
+def test_a_beam_follows_greedy_rows_of_the_same_number(
+    generator: Generator, weights: Weights, sources: Sequence[Sentence]
+) -> None:
+    generator.run(sources[:2])
+    oracle = ReferenceDecoder(weights).beam(sources[0].ids, 2)
+    assert_same(generator.run(with_beam(sources[:1], 2)), [oracle])
+
+
 def test_width_one_by_the_beams_code_is_greedy(
     encoder: Session,
     decoder: Session,

@@ -9,7 +9,7 @@ import pytest
 from service.errors import Cancelled, InferenceFailed, InvalidInput
 from service.runtime.errors import GraphMismatch
 from service.runtime.generate import Generator
-from service.runtime.session import Abort, Session, open_session
+from service.runtime.session import Abort, Binding, Session, open_session
 from service.runtime.slot_decoder import SlotDecoder, target_limit
 from service.runtime.slots import Generated
 from tests.runtime.answers import assert_same
@@ -167,6 +167,27 @@ def test_an_aborted_run_leaves_a_generator_that_works(
     abort.set()
     with pytest.raises(Cancelled):
         generator.run(sources, abort)
+    assert_same(generator.run(sources), expected)
+
+
+def test_a_run_that_fails_midway_leaves_nothing_behind(
+    generator: Generator,
+    decoder: Session,
+    sources: Sequence[Sentence],
+    expected: Sequence[Generated],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = iter([True, True, False])
+
+    def failing(binding: Binding, abort: Abort | None = None) -> None:
+        if not next(steps):
+            raise InferenceFailed("the third step")
+        Session.run_bound(decoder, binding, abort)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decoder, "run_bound", failing)
+        with pytest.raises(InferenceFailed, match="the third step"):
+            generator.run([Sentence(sources[7].ids, beam=3), *sources])
     assert_same(generator.run(sources), expected)
 
 

@@ -159,6 +159,14 @@ def test_bytes_that_are_no_graph_are_refused(graph: bytes) -> None:
         open_session(graph)
 
 
+def test_a_session_does_not_keep_the_bytes_it_was_opened_from() -> None:
+    graph = image_graph()
+    before = sys.getrefcount(graph)
+    session = open_session(graph)
+    assert sys.getrefcount(graph) == before
+    assert session.placement
+
+
 def test_a_graph_that_keeps_its_promise_is_accepted() -> None:
     open_session(image_graph()).expect(Signature("model", (X,), (Y,)))
 

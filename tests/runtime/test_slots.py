@@ -106,6 +106,19 @@ def test_memory_that_is_large_enough_stays_where_it_is() -> None:
     assert {name: array.ctypes.data for name, array in slots.inputs().items()} == addresses
 
 
+def test_memory_far_too_large_is_given_back_once_no_row_uses_it() -> None:
+    slots = Slots(SPEC, capacity=3)
+    add(slots, 3, start=0, limit=4 * SMALLEST_BUCKET)
+    assert slots.reserve(source=5, target=5) is False
+    slots.remove(0)
+    assert slots.reserve(source=5, target=2 * SMALLEST_BUCKET) is False
+    assert slots.reserve(source=5, target=5) is True
+    add(slots, 3, start=0, limit=5)
+    assert slots.inputs()["past_key.0"].shape[2] == SMALLEST_BUCKET
+    step(slots, [EOS], [-1])
+    assert slots.generated(0) == ([], -1.0, True)
+
+
 def test_the_last_row_fills_the_hole_with_all_that_it_has() -> None:
     slots = Slots(SPEC, capacity=3)
     for length, start in ((6, 0), (4, 1000), (5, 2000)):
