@@ -47,18 +47,26 @@ class Difference:
 def compare(expected: Sequence[Answer], got: Sequence[Answer]) -> Difference:
     """Greatest difference of the numbers, and the share of items with the same choice.
 
-    Numbers are compared where the choice is the same: the score of another sentence is not an
-    error of arithmetic. A missing or non-finite number counts as an infinite difference.
+    All probabilities are compared, whatever was chosen; a lone score only where the choice is the
+    same: the score of another sentence is not an error of arithmetic. A missing or non-finite
+    number counts as an infinite difference, and so does having nothing to compare.
     """
     pairs = list(zip(expected, got, strict=True))
     same = [a.choice == b.choice for a, b in pairs]
     gaps = [
-        float(np.abs(np.asarray(a.values) - np.asarray(b.values)).max())
+        gap
         for (a, b), equal in zip(pairs, same, strict=True)
-        if equal or len(a.choice) == 1
+        if not np.isfinite(gap := _gap(a, b)) or equal or np.size(a.values) > 1
     ]
-    worst = float("inf") if not gaps or not np.isfinite(gaps).all() else max(gaps)
-    return Difference(worst, float(np.mean(same)), len(pairs))
+    return Difference(max(gaps, default=np.inf), sum(same) / max(len(pairs), 1), len(pairs))
+
+
+def _gap(expected: Answer, got: Answer) -> float:
+    left, right = np.asarray(expected.values), np.asarray(got.values)
+    comparable = left.size and left.shape == right.shape
+    if not comparable or not np.isfinite([left, right]).all():
+        return float("inf")
+    return float(np.abs(left - right).max())
 
 
 @dataclass(frozen=True)
