@@ -121,9 +121,16 @@ class Candidate:
 
 
 def draft(
-    graphs: Mapping[Precision, Graphs], files: Mapping[str, bytes], **fields: Any
+    graphs: Mapping[Precision, Graphs],
+    files: Mapping[str, bytes],
+    *,
+    unfit: frozenset[Provider] = frozenset(),
+    **fields: Any,
 ) -> Candidate:
-    """A candidate without evidence; `fields` are the manifest's others."""
+    """A candidate without evidence; `fields` are the manifest's others.
+
+    `unfit` are execution providers that give wrong answers on this kind of graph.
+    """
     content = {
         precision: {role: model.SerializeToString() for role, model in of_variant.items()}
         for precision, of_variant in graphs.items()
@@ -134,7 +141,7 @@ def draft(
     manifest = Manifest(
         inputs=tuple(_tensor(value) for value in inputs.graph.input),
         outputs=tuple(_tensor(value) for value in outputs.graph.output),
-        variants=tuple(_variant(precision, roles) for precision, roles in content.items()),
+        variants=tuple(_variant(name, roles, unfit) for name, roles in content.items()),
         files=tuple(artefact(name, data) for name, data in files.items()),
         **{"limits": Limits(), **fields},
     )
@@ -165,12 +172,15 @@ def answer_of(row: Any) -> Answer:
     return Answer(powers / powers.sum(), (int(row.argmax()),))
 
 
-def _variant(precision: Precision, roles: Mapping[Role, bytes]) -> Variant:
+def _variant(
+    precision: Precision, roles: Mapping[Role, bytes], unfit: frozenset[Provider]
+) -> Variant:
     graphs = tuple(
         Graph(role=role, **dict(artefact(graph_file(role, precision), content)))
         for role, content in roles.items()
     )
-    return Variant(precision=precision, graphs=graphs, providers=PROVIDERS[precision])
+    providers = tuple(name for name in PROVIDERS[precision] if name not in unfit)
+    return Variant(precision=precision, graphs=graphs, providers=providers)
 
 
 def _tensor(value: onnx.ValueInfoProto) -> TensorSpec:
