@@ -142,7 +142,7 @@ def _middle_break(text: str) -> tuple[int, int]:
 
     spaces: list[tuple[int, int]] = []
     for pattern in _BREAKS:
-        spaces = [m.span() for m in pattern.finditer(text) if m.start() > 0 and m.end() < len(text)]
+        spaces = [match.span() for match in pattern.finditer(text)]
         central = [span for span in spaces if distance(span) <= len(text) / 4]
         if central:
             return min(central, key=distance)

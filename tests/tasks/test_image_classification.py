@@ -39,9 +39,13 @@ def test_a_row_becomes_labels_by_probability() -> None:
 
 
 def test_equal_labels_stand_in_the_models_order() -> None:
-    prediction = task().postprocess(np.zeros((3, 32, 32), np.float32), np.zeros(3, np.float32))
-    assert [label for label, _ in prediction.top(3)] == list(LABELS)
-    assert prediction.label == "cat"
+    labels = tuple(f"label {n}" for n in range(200))
+    spec = image_input()
+    many = ImageClassification(manifest(spec, labels), spec)
+    logits = np.tile(np.array([0, 1], np.float32), 100)
+    prediction = many.postprocess(np.zeros((3, 32, 32), np.float32), logits)
+    assert [label for label, _ in prediction.top(100)] == list(labels[1::2])
+    assert prediction.label == "label 1"
 
 
 def test_a_broken_row_is_the_models_fault() -> None:

@@ -122,6 +122,12 @@ def test_a_sentence_too_long_for_the_model_is_cut_into_pieces_that_fit() -> None
     assert not found.truncated
 
 
+def test_words_of_many_tokens_count_as_many() -> None:
+    translation = task(max_source_tokens=12)
+    parts = translation.split(TranslationText("Zyzzyx Qvwk Jxqz Wqvk"))
+    assert [part.text for part in parts] == ["Zyzzyx Qvwk", "Jxqz Wqvk"]
+
+
 def test_the_models_own_limit_counts_when_it_is_lower() -> None:
     assert len(texts(task(64, limit=8), "The dog sees a red ball in the garden.")) > 1
     assert len(texts(task(64), "The dog sees a red ball in the garden.")) == 1
