@@ -25,9 +25,9 @@ from model_zoo.fields import NAME_PATTERN
 from model_zoo.files import explain, read_regular_file, sync_folder, write_durably
 from model_zoo.manifest import (
     MANIFEST_FILE,
-    MAX_MANIFEST_BYTES,
     ArtefactFile,
     Manifest,
+    parse_manifest,
     read_manifest,
 )
 
@@ -114,6 +114,9 @@ class Catalog:
         `files` holds exactly what the manifest lists (FileMismatch otherwise). The version appears
         by a rename once everything is on the disk; AlreadyPublished if it exists by then.
         """
+        text = manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
+        # a manifest changed by copying was not validated: publish only what can be read again
+        parse_manifest(text, f"manifest of {manifest.name}")
         _check_complete(manifest, files)
         home = self.root / manifest.name
         if home.is_symlink():
@@ -125,7 +128,7 @@ class Catalog:
         # the leading dot hides the unfinished folder from every reader
         workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".partial", dir=home))
         try:
-            _fill(workplace, manifest, files)
+            _fill(workplace, files, text)
             _rename(workplace, target)
         except BaseException:
             shutil.rmtree(workplace, ignore_errors=True)
@@ -173,13 +176,10 @@ def _check_complete(manifest: Manifest, files: Mapping[str, bytes]) -> None:
         _check(files[file], entry, file)
 
 
-def _fill(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+def _fill(folder: Path, files: Mapping[str, bytes], manifest: bytes) -> None:
     for file, data in files.items():
         write_durably(folder / file, data)
-    text = manifest.model_dump_json(indent=2, exclude_none=True) + "\n"
-    if len(text.encode()) > MAX_MANIFEST_BYTES:
-        raise ManifestInvalid(f"{manifest.name}: a manifest has at most {MAX_MANIFEST_BYTES} bytes")
-    write_durably(folder / MANIFEST_FILE, text.encode())
+    write_durably(folder / MANIFEST_FILE, manifest)
     folder.chmod(0o755)  # mkdtemp keeps others out; a server often runs as another user
     sync_folder(folder)
 

@@ -46,6 +46,7 @@ __all__ = [
     "TextInput",
     "TranslationInput",
     "Variant",
+    "parse_manifest",
     "read_manifest",
 ]
 
@@ -164,10 +165,17 @@ def read_manifest(path: Path) -> Manifest:
         data = read_regular_file(path.parent, path.name, max_bytes=MAX_MANIFEST_BYTES)
     except OSError as error:
         raise ManifestInvalid(f"{path}: {explain(error)}") from error
+    return parse_manifest(data, str(path))
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """The manifest in these bytes of a file; raises ManifestInvalid, naming `where` and field."""
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ManifestInvalid(f"{where}: more than {MAX_MANIFEST_BYTES} bytes")
     try:
         return Manifest.model_validate_json(data, strict=True)
     except ValidationError as error:
-        raise ManifestInvalid(f"{path}: {_fields_at_fault(error)}") from error
+        raise ManifestInvalid(f"{where}: {_fields_at_fault(error)}") from error
 
 
 def _fields_at_fault(error: ValidationError) -> str:

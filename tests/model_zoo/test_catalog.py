@@ -306,9 +306,26 @@ def test_files_that_are_not_what_the_manifest_says_are_not_published(
 def test_a_manifest_too_large_to_be_read_again_is_not_published(catalog: Catalog) -> None:
     manifest, files = image_model()
     large = manifest.model_copy(update={"description": "x" * (1 << 20)})
-    with pytest.raises(ManifestInvalid, match="at most"):
+    with pytest.raises(ManifestInvalid, match="tiny: more than"):
         catalog.publish(large, files)
-    assert found(catalog) == []
+    assert not catalog.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": "../../tiny"}, "name"),
+        ({"variants": ()}, "variants"),
+        ({"labels": ("cat", "cat")}, "labels"),
+    ],
+)
+def test_a_manifest_that_could_not_be_read_again_is_not_published(
+    catalog: Catalog, change: dict[str, object], field: str
+) -> None:
+    manifest, files = image_model()
+    with pytest.raises(ManifestInvalid, match=f"{field}: "):
+        catalog.publish(manifest.model_copy(update=change), files)
+    assert not catalog.root.exists()
 
 
 def test_nothing_is_published_through_a_link(catalog: Catalog, tmp_path: Path) -> None:
