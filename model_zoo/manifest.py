@@ -179,9 +179,13 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def _fields_at_fault(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    # a list that lost its only, wrong, item is also reported as too short
+    echoes = {found["loc"][:n] for found in problems for n in range(len(found["loc"]))}
     return "; ".join(
-        f"{'.'.join(str(step) for step in found['loc']) or 'manifest'}: {found['msg']}"
-        for found in error.errors(include_url=False, include_input=False)
+        f"{'.'.join(map(str, found['loc'])) or 'manifest'}: {found['msg']}"
+        for found in problems
+        if found["loc"] not in echoes
     )
 
 

@@ -79,6 +79,15 @@ def test_a_wrong_field_is_named_together_with_its_file(
         read_manifest(path)
 
 
+def test_a_list_with_one_wrong_item_is_not_said_to_be_empty(tmp_path: Path) -> None:
+    graph = ("variants", 0, "graphs", 0)
+    path = write(tmp_path, spoiled(image_model()[0], *graph, "sha256", value="0"))
+    with pytest.raises(ManifestInvalid) as caught:
+        read_manifest(path)
+    assert "at least" not in str(caught.value)
+    assert ";" not in str(caught.value)
+
+
 def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
     document = json.loads(image_model()[0].model_dump_json())
     path = write(tmp_path, json.dumps(document | {"name": "", "version": 0}))
