@@ -57,7 +57,7 @@ lock: $(VENV)-lock/.made ## resolve the dependencies anew and write the lock fil
 clean: ## remove the environments, caches and build folders
 	rm -rf $(VENV) $(VENV)-lock build dist *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	find service export model_zoo tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find service export model_zoo bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An empty file marks each finished step, so that a repeated call costs nothing and an interrupted
 # one starts its step again.
