@@ -12,15 +12,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
+from service.batching.desk import BatchWorker, Desk
 from service.batching.drain_rate import DrainRate
-from service.batching.isolation import BROKEN, LATE, RunBatch, answer_each
+from service.batching.isolation import LATE, RunBatch
 from service.batching.ledger import Ledger
 from service.batching.line import Line
 from service.batching.observer import BatchObserver, NoObserver
 from service.batching.policy import BatchPolicy
 from service.batching.queueing import QueuedItem, Submission
-from service.batching.workers import Workers
-from service.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
+from service.batching.stream import Streaming, StreamWorker
+from service.batching.workers import Step, Workers
+from service.errors import DeadlineExceeded, NotReady, Overloaded, ServiceError
 from service.metrics import ItemOutcome
 
 P = TypeVar("P")
@@ -30,15 +32,16 @@ LEAVING = "The model is being taken out of service; send the item again."
 
 
 class Batcher(Generic[P, R]):
-    """Runs `run_batch` on `workers` threads. All `async` methods belong to one event loop.
+    """Runs a model on `workers` threads. All `async` methods belong to one event loop.
 
-    `run_batch` gets 1 to `max_batch_size` parts and returns one answer for each, in order; an
-    exception among the answers is the answer of that part. `clock` tells seconds, monotonic.
+    `run` gets 1 to `max_batch_size` parts and returns one answer for each, in order; an exception
+    among the answers is the answer of that part. Or it is `Streaming`, for a model that items may
+    join and leave between its steps. `clock` tells seconds, monotonic.
     """
 
     def __init__(
         self,
-        run_batch: RunBatch[P, R],
+        run: RunBatch[P, R] | Streaming[P, R],
         policy: BatchPolicy,
         *,
         workers: int = 1,
@@ -46,7 +49,6 @@ class Batcher(Generic[P, R]):
         observer: BatchObserver | None = None,
         name: str = "batch",
     ) -> None:
-        self._run_batch = run_batch
         self._policy = policy
         self._clock = clock
         self._observer = observer or NoObserver()
@@ -56,7 +58,8 @@ class Batcher(Generic[P, R]):
         self._line: Line[P] = Line(policy, clock)
         self._ledger = Ledger(withdraw=self._line.leave, listener=self._observer.items_ended)
         self._observer.queue_opened(self._line.__len__, policy.max_queue_size)
-        self._workers = Workers(self._step, count=workers, name=name)
+        desk: Desk[P, R] = Desk(self._line, clock, self._observer, self._send)
+        self._workers = Workers(lambda: _worker(run, desk), count=workers, name=name)
 
     @property
     def depth(self) -> int:
@@ -189,40 +192,18 @@ class Batcher(Generic[P, R]):
         self._ledger.settle(batch, answers)
         if seconds > 0.0:
             self._rate.measured(len(batch), seconds)
-        self._line.finished()
+        self._line.finished(len(batch))
         self._notice_idle()
 
     def _notice_idle(self) -> None:
         if not self._line.accepting and self._line.idle:
             self._idle.set()
 
-    # On the worker threads.
-
-    def _step(self) -> bool:
-        """Take one batch, run it, send its answers; False when there will be no more."""
-        try:
-            batch = self._line.take()
-        except BaseException:  # choosing failed, and would fail again on the same items
-            self._send_failures(self._line.take_all())
-            raise
-        if not batch:
-            return False
-        began_s = self._clock()
-        try:
-            self._observer.batch_started(len(batch), [began_s - item.arrival_s for item in batch])
-            answers = answer_each(
-                self._run_batch,
-                [item.part for item in batch],
-                lambda place: batch[place].is_wanted(self._clock()),
-            )
-        except BaseException:
-            self._send_failures(batch)
-            raise
-        self._on_loop(self._settle, batch, answers, self._clock() - began_s)
-        return True
-
-    def _send_failures(self, batch: Sequence[QueuedItem[P]]) -> None:
-        self._on_loop(self._settle, batch, [InferenceFailed(BROKEN) for _ in batch], 0.0)
+    def _send(
+        self, batch: Sequence[QueuedItem[P]], answers: Sequence[R | Exception], seconds: float
+    ) -> None:
+        """Called on the worker threads."""
+        self._on_loop(self._settle, batch, answers, seconds)
 
     def _on_loop(self, callback: Callable[..., None], *args: object) -> None:
         if self._loop is None:  # nothing was ever submitted
@@ -232,3 +213,9 @@ class Batcher(Generic[P, R]):
         except RuntimeError:
             if not self._loop.is_closed():
                 raise
+
+
+def _worker(run: RunBatch[P, R] | Streaming[P, R], desk: Desk[P, R]) -> Step:
+    if isinstance(run, Streaming):
+        return StreamWorker(run.open(), desk)
+    return BatchWorker(run, desk)

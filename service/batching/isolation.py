@@ -39,7 +39,7 @@ def answer_each(
         return _run(run_batch, parts)
     except Exception as error:
         if len(parts) == 1:
-            return [_shown(error)]
+            return [shown(error)]
         log.warning("a batch of %d failed and is tried item by item", len(parts), exc_info=error)
     return [
         _run_alone(run_batch, part) if still_wanted(place) else DeadlineExceeded(LATE)
@@ -58,17 +58,17 @@ def _run_alone(run_batch: RunBatch[P, R], part: P) -> R | Exception:
     try:
         return _run(run_batch, [part])[0]
     except Exception as error:
-        return _shown(error)
+        return shown(error)
 
 
 def _run(run_batch: RunBatch[P, R], parts: list[P]) -> list[R | Exception]:
     answers = run_batch(parts)
     if len(answers) != len(parts):
         raise RuntimeError(f"{len(parts)} items went in, {len(answers)} answers came out")
-    return [_shown(a) if isinstance(a, Exception) else a for a in answers]
+    return [shown(a) if isinstance(a, Exception) else a for a in answers]
 
 
-def _shown(error: Exception) -> ServiceError:
+def shown(error: Exception) -> ServiceError:
     """The error as the client may see it; what else there is to know goes to the log."""
     if isinstance(error, ServiceError):
         return error

@@ -71,24 +71,31 @@ class Line(Generic[P]):
             while self._items or not self._closed:
                 pause_s = self._seconds_to_wait()
                 if pause_s == 0.0 and (batch := self._choose()):
-                    self._running += 1
-                    if self._items:  # more than one worker's share: pass the word on
-                        self._changed.notify()
-                    return batch
+                    return self._hand_out(batch)
                 if pause_s != 0.0:
                     self._changed.wait(pause_s)
             return []
 
+    def take_now(self, most: int) -> list[QueuedItem[P]]:
+        """Up to `most` items that may join a run which goes on, without waiting; often none."""
+        with self._changed:
+            if not self._items or not self._policy.may_join(
+                free=most, oldest_age_s=self._oldest_age_s()
+            ):
+                return []
+            return self._hand_out(self._choose(most))
+
     def take_all(self) -> list[QueuedItem[P]]:
         """Take everything that waits, to be reported as `finished`."""
         with self._changed:
-            self._running += 1
-            return self._clear()
+            items = self._clear()
+            self._running += len(items)
+            return items
 
-    def finished(self) -> None:
-        """What was taken at one time has its answers."""
+    def finished(self, count: int) -> None:
+        """So many of the items that were taken have their answers."""
         with self._changed:
-            self._running -= 1
+            self._running -= count
 
     def stop_accepting(self) -> None:
         """Refuse all newcomers, and delay partial batches no longer."""
@@ -110,12 +117,20 @@ class Line(Generic[P]):
             return None
         if not self._accepting:
             return 0.0
-        oldest = next(iter(self._items))
         return self._policy.seconds_to_wait(
-            waiting=len(self._items), oldest_age_s=self._clock() - oldest.arrival_s
+            waiting=len(self._items), oldest_age_s=self._oldest_age_s()
         )
 
-    def _choose(self) -> list[QueuedItem[P]]:
+    def _oldest_age_s(self) -> float:
+        return self._clock() - next(iter(self._items)).arrival_s
+
+    def _hand_out(self, batch: list[QueuedItem[P]]) -> list[QueuedItem[P]]:
+        self._running += len(batch)
+        if batch and self._items:  # more than one worker's share: pass the word on
+            self._changed.notify()
+        return batch
+
+    def _choose(self, most: int | None = None) -> list[QueuedItem[P]]:
         """Remove and return a batch. Items that are late are dropped: their timer answers them."""
         now_s = self._clock()
         late: list[QueuedItem[P]] = []
@@ -127,7 +142,8 @@ class Line(Generic[P]):
                     break
             else:
                 late.append(item)
-        batch = [fresh[place] for place in self._policy.choose([item.cost for item in fresh])]
+        costs = [item.cost for item in fresh]
+        batch = [fresh[place] for place in self._policy.choose(costs, most)]
         for item in (*late, *batch):
             del self._items[item]
         return batch

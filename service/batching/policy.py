@@ -11,13 +11,17 @@ class BatchPolicy:
     """How many items may wait, how long a partial batch waits, and who goes with whom.
 
     `look_ahead` is how many waiting items are compared by cost to fill a batch; 0 keeps strict
-    order of arrival, which is right where all items cost the same.
+    order of arrival, which is right where all items cost the same. `join_size` and `join_delay_s`
+    are for continuous batching: newcomers join a running model a few at a time, because starting
+    them one by one costs more, unless the oldest has waited long enough.
     """
 
     max_batch_size: int
     max_queue_size: int
     max_queue_delay_s: float = 0.0
     look_ahead: int = 0
+    join_size: int = 4
+    join_delay_s: float = 0.005
 
     def __post_init__(self) -> None:
         if self.max_batch_size < 1 or self.max_queue_size < 1:
@@ -43,15 +47,21 @@ class BatchPolicy:
             return 0.0
         return max(0.0, self.max_queue_delay_s - oldest_age_s)
 
-    def choose(self, costs: Sequence[int]) -> Sequence[int]:
+    def may_join(self, *, free: int, oldest_age_s: float) -> bool:
+        """Whether newcomers may join a run that goes on and has `free` places for them."""
+        return free >= self.join_size or (free > 0 and oldest_age_s >= self.join_delay_s)
+
+    def choose(self, costs: Sequence[int], most: int | None = None) -> Sequence[int]:
         """Which of the waiting items run together: their places, in order of arrival.
 
         `costs` are those of the oldest items, oldest first. The oldest always goes, so an item at
         place n waits n batches at most; its company are the items of nearest cost, older ones
-        first, because in one tensor all are padded to the longest.
+        first, because in one tensor all are padded to the longest. `most` bounds a batch that has
+        less room than usual.
         """
-        if len(costs) <= self.max_batch_size:
+        size = self.max_batch_size if most is None else min(most, self.max_batch_size)
+        if len(costs) <= size:
             return range(len(costs))
         head = costs[0]
         nearest = sorted(range(1, len(costs)), key=lambda place: abs(costs[place] - head))
-        return sorted((0, *nearest[: self.max_batch_size - 1]))
+        return sorted((0, *nearest[: size - 1]))

@@ -10,11 +10,14 @@ from threading import Thread
 log = logging.getLogger("slipway.batching")
 
 
-class Workers:
-    """`count` threads; each calls `step` until that returns False."""
+Step = Callable[[], bool]
 
-    def __init__(self, step: Callable[[], bool], *, count: int, name: str) -> None:
-        self._step = step
+
+class Workers:
+    """`count` threads; each makes a step of its own and calls it until it returns False."""
+
+    def __init__(self, make_step: Callable[[], Step], *, count: int, name: str) -> None:
+        self._make_step = make_step
         self._name = name
         self._threads: dict[int, Thread] = {}
         for number in range(count):
@@ -45,7 +48,8 @@ class Workers:
 
     def _live(self, number: int) -> None:
         try:
-            while self._step():
+            step = self._make_step()
+            while step():
                 pass
         except BaseException:
             log.critical(

@@ -4,24 +4,29 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from model_zoo.catalog import Catalog, ModelRef, PublishedModel
 from model_zoo.errors import ModelZooError
 from model_zoo.manifest import Manifest, Precision
 from service.batching.batcher import Batcher
+from service.batching.isolation import RunBatch
 from service.batching.policy import BatchPolicy
+from service.batching.stream import Streaming
 from service.errors import ServiceError
-from service.metrics import Metrics
+from service.metrics import Metrics, ModelMetrics
 from service.repository.live import FIRST_STAGE, Engine, LiveModel
 from service.repository.models import BrokenModel
+from service.repository.streaming import DecodeStream
 from service.repository.warm_up import warm_up
 from service.runtime.errors import EngineError
+from service.runtime.generate import Generator
 from service.runtime.providers import Choice, choose_variant, cpu_features, parse_providers
-from service.runtime.runner import make_runner
+from service.runtime.runner import Runner, make_runner
 from service.runtime.session import usable_providers
 from service.runtime.threads import available_cpus
 from service.tasks.images import ImageLimits
-from service.tasks.registry import make_task
+from service.tasks.registry import AnyTask, make_task
 
 log = logging.getLogger("slipway.repository")
 
@@ -97,7 +102,7 @@ def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> L
         task=task,
         runner=runner,
         batcher=Batcher(
-            engine.predict_batch,
+            _manner(task, runner, of_model, engine),
             options.policy(manifest),
             workers=options.workers or available_cpus(),
             observer=of_model,
@@ -107,6 +112,15 @@ def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> L
     )
     _announce(live, choice)
     return live
+
+
+def _manner(
+    task: AnyTask, runner: Runner, metrics: ModelMetrics, engine: Engine
+) -> RunBatch[Any, Any] | Streaming[Any, Any]:
+    """Batch by batch, or continuously where the runner works step by step."""
+    if isinstance(runner, Generator):
+        return Streaming(lambda: DecodeStream(task, runner, metrics))
+    return engine.predict_batch
 
 
 def _announce(live: LiveModel, choice: Choice) -> None:

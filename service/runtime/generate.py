@@ -41,6 +41,10 @@ class Generator:
         """Nodes of both graphs by the provider that runs them."""
         return Counter(self._encoder.placement) + Counter(self._decoder.placement)
 
+    def open_decoder(self) -> SlotDecoder:
+        """A decoder of its own for one thread, over the sessions that all share."""
+        return SlotDecoder(self._encoder, self._decoder, self._spec, self._slots)
+
     def check(self, features: Source) -> None:
         """Raise InvalidInput for an item that would spoil a batch."""
         check_ids(features.ids, self._spec.max_source_tokens, self._spec.vocabulary)
@@ -69,8 +73,7 @@ class Generator:
     def _decoder_of_this_thread(self) -> SlotDecoder:
         decoder: SlotDecoder | None = getattr(self._threads, "decoder", None)
         if decoder is None:
-            decoder = SlotDecoder(self._encoder, self._decoder, self._spec, self._slots)
-            self._threads.decoder = decoder
+            decoder = self._threads.decoder = self.open_decoder()
         return decoder
 
 

@@ -11,7 +11,7 @@ from service.batching.line import Line
 from service.batching.policy import BatchPolicy
 from service.batching.queueing import QueuedItem, Submission
 from service.errors import DeadlineExceeded, Overloaded
-from tests.batching.doubles import Clock, GatedRunner, Recorder, turn
+from tests.batching.doubles import Clock, GatedRunner, Recorder, SteppedLoop, turn
 
 MakeBatcher = Callable[..., Batcher[int, Any]]
 
@@ -90,6 +90,32 @@ async def test_a_worker_that_is_ahead_of_the_event_loop_skips_late_items(clock: 
     assert [item.part for item in line.take()] == ["a", "b"]
     assert [item.part for item in line.take()] == ["c"]
     assert len(line) == 0
+
+
+async def test_a_line_is_not_idle_while_something_waits_or_runs(clock: Clock) -> None:
+    line = Line[str](BatchPolicy(max_batch_size=2, max_queue_size=9), clock)
+    states = [line.idle]
+    line.enter([item_of("a", FAR)])
+    states.append(line.idle)
+    line.take()
+    states.append(line.idle)
+    line.finished(1)
+    assert [*states, line.idle] == [True, False, False, True]
+
+
+async def test_an_ended_request_leaves_no_timer_behind(
+    clock: Clock, make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SteppedLoop)
+    batcher = make_batcher()
+    task = asyncio.create_task(batcher.submit(1, deadline=FAR))
+    left = asyncio.create_task(batcher.submit(2, deadline=FAR))
+    await runner.entered()
+    left.cancel()
+    runner.open()
+    await task
+    assert [timer.cancelled() for timer in loop.timers] == [True, True]
 
 
 def item_of(part: str, deadline_s: float) -> QueuedItem[str]:

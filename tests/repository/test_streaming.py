@@ -1,0 +1,174 @@
+"""Translation as it runs in the service: rows of any age in one decoder, by real ONNX Runtime."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.errors import InferenceFailed, InvalidInput
+from service.metrics import Metrics
+from service.repository.live import LiveModel
+from service.repository.loading import LoadOptions, load
+from service.repository.streaming import DecodeStream
+from service.runtime.generate import Generator
+from service.tasks.base import Sentence
+from service.tasks.registry import AnyTask
+from tests.tiny_zoo import TRANSLATOR, build
+
+FAR = 1e9
+WORDS = "a dog runs over the long road while two men talk about bread and rain".split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    catalog = build(tmp_path_factory.mktemp("zoo"))
+    metrics = Metrics.create(CollectorRegistry())
+    live = load(catalog.open(TRANSLATOR), LoadOptions(workers=2, max_queue_size=500), metrics)
+    yield live
+    live.close(5.0)
+
+
+async def translate(live: LiveModel, parts: Sequence[Sentence]) -> list[str]:
+    answers = await asyncio.gather(*(live.batcher.submit(part, deadline=FAR) for part in parts))
+    return [answer.text for answer in answers]
+
+
+@pytest.mark.anyio
+async def test_a_sentence_has_the_same_words_alone_and_among_sentences_of_any_age(
+    live: LiveModel,
+) -> None:
+    parts = [Sentence(" ".join(WORDS[i % 7 : i % 7 + 1 + i % 8])) for i in range(60)]
+    parts += [Sentence(" ".join(WORDS[:5]), beam=3), Sentence(" ".join(WORDS), beam=8)]
+    together = await translate(live, parts)
+    alone = [(await translate(live, [part]))[0] for part in parts]
+    assert together == alone
+    assert len(set(alone)) > 10
+
+
+class Task:
+    """Features are the part itself."""
+
+    def preprocess(self, part: Any) -> Any:
+        if part.text == "unreadable":
+            raise InvalidInput("Send something else.")
+        return part
+
+    def postprocess(self, features: Any, row: Any) -> str:
+        return f"{features.text}!"
+
+
+class Decoder:
+    """Every sentence takes as many steps as it has letters; some break the whole step."""
+
+    def __init__(self, capacity: int = 4) -> None:
+        self.capacity = capacity
+        self.rows: dict[int, list[Any]] = {}
+        self.tickets = 0
+
+    @property
+    def free(self) -> int:
+        return self.capacity - sum(int(row[0].beam) for row in self.rows.values())
+
+    def admit(self, sources: Sequence[Any]) -> list[int]:
+        assert sum(source.beam for source in sources) <= self.free
+        first = self.tickets
+        self.tickets += len(sources)
+        self.rows.update({first + i: [s, len(s.text)] for i, s in enumerate(sources)})
+        return list(range(first, self.tickets))
+
+    def step(self) -> list[tuple[int, Any]]:
+        if any(row[0].text == "poison" for row in self.rows.values()):
+            raise RuntimeError("poisoned")
+        for row in self.rows.values():
+            row[1] -= 1
+        done = {ticket: row for ticket, row in self.rows.items() if not row[1]}
+        for ticket in done:
+            del self.rows[ticket]
+        return [
+            (ticket, ([1], math.nan if row[0].text == "nan" else -0.5, True))
+            for ticket, row in done.items()
+        ]
+
+    def evict(self, ticket: int) -> None:
+        del self.rows[ticket]
+
+    def clear(self) -> None:
+        self.rows.clear()
+
+
+class Runner:
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def open_decoder(self) -> Decoder:
+        return self._decoder
+
+    def check(self, features: Any) -> None:
+        if features.text == "too long":
+            raise InvalidInput("Too long.")
+
+
+@pytest.fixture
+def decoder() -> Decoder:
+    return Decoder()
+
+
+@pytest.fixture
+def stream(decoder: Decoder) -> DecodeStream:
+    of_model = Metrics.create(CollectorRegistry()).model("m", "1")
+    return DecodeStream(cast("AnyTask", Task()), cast("Generator", Runner(decoder)), of_model)
+
+
+def run(stream: DecodeStream, *parts: Sentence) -> list[Any]:
+    """The answers in order of the parts."""
+    tickets = stream.admit(parts)
+    found: dict[int, Any] = {}
+    while len(found) < sum(isinstance(ticket, int) for ticket in tickets):
+        found.update(stream.step())
+    return [found[ticket] if isinstance(ticket, int) else ticket for ticket in tickets]
+
+
+def test_parts_that_cannot_be_read_are_refused_one_by_one(stream: DecodeStream) -> None:
+    texts = ("a", "unreadable", "bb", "too long")
+    answers = run(stream, *(Sentence(text) for text in texts))
+    assert answers[0] == "a!"
+    assert answers[2] == "bb!"
+    assert [type(answers[1]), type(answers[3])] == [InvalidInput, InvalidInput]
+
+
+def test_a_step_that_fails_is_tried_again_row_by_row(stream: DecodeStream) -> None:
+    good, poison, other = run(stream, Sentence("abc"), Sentence("poison"), Sentence("de"))
+    assert (good, other) == ("abc!", "de!")
+    assert isinstance(poison, RuntimeError)
+    assert run(stream, Sentence("next")) == ["next!"]
+
+
+def test_a_score_that_is_no_number_is_an_error_of_that_row(stream: DecodeStream) -> None:
+    broken, fine = run(stream, Sentence("nan"), Sentence("fine"))
+    assert isinstance(broken, InferenceFailed)
+    assert fine == "fine!"
+
+
+def test_a_wide_beam_waits_until_it_has_room_and_nobody_passes_it(
+    stream: DecodeStream, decoder: Decoder
+) -> None:
+    tickets = stream.admit([Sentence("aaa", beam=2), Sentence("bb", beam=3), Sentence("c")])
+    stream.step()
+    assert [row[0].text for row in decoder.rows.values()] == ["aaa"]
+    assert stream.free == 0
+    found = dict(answer for _ in range(6) for answer in stream.step())
+    assert [found[ticket] for ticket in tickets if isinstance(ticket, int)] == ["aaa!", "bb!", "c!"]
+
+
+def test_a_part_is_evicted_wherever_it_is(stream: DecodeStream, decoder: Decoder) -> None:
+    inside, waiting = stream.admit([Sentence("inside", beam=4), Sentence("waits", beam=1)])
+    stream.step()
+    assert isinstance(inside, int)
+    assert isinstance(waiting, int)
+    stream.evict(waiting)
+    stream.evict(inside)
+    assert stream.free == decoder.capacity
+    assert stream.step() == []
