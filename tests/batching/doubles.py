@@ -28,15 +28,26 @@ class Clock:
 
 
 class SteppedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose timers follow a `Clock`, and that remembers who called from a thread."""
+    """An event loop whose timers follow a `Clock`; it remembers them, and calls from threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.calls_from_threads: list[object] = []
+        self.timers: list[asyncio.TimerHandle] = []
         super().__init__()
 
     def time(self) -> float:
         return self._clock()
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self.timers.append(super().call_at(when, callback, *args, context=context))
+        return self.timers[-1]
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -71,7 +82,8 @@ class GatedRunner:
     async def entered(self, batches: int = 1) -> None:
         """Wait until that many more batches have come in."""
         for _ in range(batches):
-            await anyio.to_thread.run_sync(self._entered.acquire)
+            came = await anyio.to_thread.run_sync(lambda: self._entered.acquire(timeout=10.0))
+            assert came, "no batch came"
 
 
 class Recorder:

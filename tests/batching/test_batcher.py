@@ -255,6 +255,25 @@ async def test_close_answers_those_that_still_wait(
     assert observer.ended == {"ok": 1, "shed": 2}
 
 
+async def test_close_answers_all_parts_of_all_requests(
+    make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
+) -> None:
+    batcher = make_batcher()
+    (blocker,) = await submit_while_busy(batcher, runner)
+    many = asyncio.create_task(batcher.submit_many([1, 2], deadline=FAR))
+    one = asyncio.create_task(batcher.submit(3, deadline=FAR))
+    await turn()
+    batcher.close()
+    batcher.close()  # has no further effect
+    answers = await asyncio.gather(many, one, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [NotReady, NotReady]
+    with pytest.raises(NotReady):
+        await batcher.submit(4, deadline=FAR)
+    runner.open()
+    assert await blocker == 0
+    assert batcher.outcomes == observer.ended == {"ok": 1, "shed": 4}
+
+
 async def test_the_observer_hears_sizes_and_waits_and_may_ask_for_the_depth(
     clock: Clock, make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
 ) -> None:
