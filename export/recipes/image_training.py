@@ -25,7 +25,7 @@ Labels = NDArray[np.int64]
 class ImageTraining:
     """Rates are for 1,024 images, decoupled from momentum (Jordan 2024, arXiv:2404.00498)."""
 
-    epochs: int = 10
+    epochs: int = 16
     batch: int = 256
     rate: float = 11.5
     bias_rate_factor: float = 64.0
