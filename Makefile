@@ -8,6 +8,10 @@ ARGS ?=
 # One version, here and in pyproject.toml; no lock holds it, since its builds differ by machine.
 TORCH := torch==2.13.0
 
+# The provider's own build of ONNX Runtime, and what its tests import.
+OPENVINO := onnxruntime-openvino==1.24.1 openvino==2026.4.1 onnx==1.23.2 numpy==2.4.6 \
+	pydantic prometheus_client tokenizers pillow anyio pytest==9.2.0 pytest-timeout blockbuster
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir
 LOCKED := $(PIP) install --quiet --require-hashes --requirement
@@ -22,7 +26,7 @@ export CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check format export lock clean
+.PHONY: help serve test check openvino format export lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +44,9 @@ check: $(VENV)/.dev ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+openvino: $(VENV)-openvino/.made ## run the runtime's tests on OpenVINO, in an environment of its own
+	$(VENV)-openvino/bin/python -m pytest tests/runtime/test_openvino.py $(ARGS)
+
 format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
@@ -55,7 +62,7 @@ lock: $(VENV)-lock/.made ## resolve the dependencies anew and write the lock fil
 		--constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean: ## remove the environments, caches and build folders
-	rm -rf $(VENV) $(VENV)-lock build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-openvino build dist *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find service export model_zoo bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -79,6 +86,12 @@ $(VENV)/.dev: $(VENV)/.serve requirements-dev.lock
 
 $(VENV)/.torch: $(VENV)/.dev
 	$(PIP) install $(TORCH)
+	@touch $@
+
+# onnxruntime-openvino and onnxruntime share one module name: never both in one environment.
+$(VENV)-openvino/.made: requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)-openvino
+	$(VENV)-openvino/bin/python -m pip install --quiet --no-cache-dir $(OPENVINO)
 	@touch $@
 
 $(VENV)-lock/.made:
