@@ -190,6 +190,25 @@ async def test_who_is_refused_learns_when_there_will_be_room(
     await asyncio.gather(*tasks)
 
 
+async def test_two_workers_make_room_twice_as_fast(
+    clock: Clock, make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(workers=2, max_batch_size=1, max_queue_size=6)
+    runner.before_answer = lambda parts: clock.advance(4.0)
+    runner.let_through()
+    await batcher.submit(1, deadline=FAR)
+    await runner.entered()
+    running = [asyncio.create_task(batcher.submit(part, deadline=FAR)) for part in (2, 3)]
+    await runner.entered(2)
+    waiting = asyncio.create_task(batcher.submit_many([4, 5, 6, 7, 8, 9], deadline=FAR))
+    await turn()
+    with pytest.raises(Overloaded) as refusal:
+        await batcher.submit(10, deadline=FAR)
+    assert refusal.value.retry_after_s == pytest.approx(12.0)
+    runner.open()
+    await asyncio.gather(*running, waiting)
+
+
 async def test_before_anything_was_measured_a_second_is_advised(
     make_batcher: MakeBatcher, runner: GatedRunner
 ) -> None:
@@ -206,6 +225,9 @@ async def test_drain_finishes_what_waits_and_accepts_nothing_new(
     make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
 ) -> None:
     batcher = make_batcher(max_batch_size=2)
+    runner.let_through()
+    await batcher.submit(9, deadline=FAR)  # it was idle once; that does not count
+    await runner.entered()
     tasks = await submit_while_busy(batcher, runner, 1, 2, 3)
     drained = asyncio.create_task(batcher.drain())
     await turn()
@@ -220,7 +242,7 @@ async def test_drain_finishes_what_waits_and_accepts_nothing_new(
     await drained
     assert all(task.done() for task in tasks)
     assert await asyncio.gather(*tasks) == [0, 10, 20, 30]
-    assert observer.ended == {"ok": 4, "shed": 1}
+    assert observer.ended == {"ok": 5, "shed": 1}
 
 
 async def test_drain_does_not_delay_a_partial_batch(

@@ -195,6 +195,33 @@ async def test_a_dying_worker_answers_its_items_and_is_replaced(
     assert "died" in caplog.text
 
 
+async def test_a_death_says_nothing_about_how_fast_the_queue_empties(
+    clock: Clock, make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(max_queue_size=6)
+
+    def work(parts: list[int]) -> None:
+        if POISON in parts:
+            raise Dies
+        clock.advance(2.0 * len(parts))
+
+    runner.before_answer = work
+    runner.let_through(2)
+    await batcher.submit(1, deadline=FAR)
+    with pytest.raises(InferenceFailed):
+        await batcher.submit(POISON, deadline=FAR)
+    await runner.entered(2)
+    blocker = asyncio.create_task(batcher.submit(0, deadline=FAR))
+    await runner.entered()
+    waiting = asyncio.create_task(batcher.submit_many([1, 2, 3, 4, 5, 6], deadline=FAR))
+    await turn()
+    with pytest.raises(Overloaded) as refusal:
+        await batcher.submit(7, deadline=FAR)
+    assert refusal.value.retry_after_s == pytest.approx(12.0)
+    runner.open()
+    await asyncio.gather(blocker, waiting)
+
+
 async def test_a_worker_that_dies_while_choosing_leaves_nobody_waiting(
     make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
 ) -> None:
