@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from export.convert.graph_builder import OPSET
 from model_zoo.manifest import DatasetSource, Provenance
 
 UNKNOWN = "unknown"
+PLACES = ("--models", "--work")  # where the maker keeps things, which is nobody else's matter
 
 
 def provenance(datasets: Sequence[DatasetSource], *, seed: int, seconds: float) -> Provenance:
@@ -34,13 +36,17 @@ def provenance(datasets: Sequence[DatasetSource], *, seed: int, seconds: float) 
 
 def _command() -> str:
     """The command without folders of its own: they mean nothing on another machine."""
-    words = [word for word in sys.argv[1:] if "/" not in word]
-    kept = [
-        word
-        for word, following in zip(words, [*words[1:], "-"], strict=True)
-        if not (word in ("--work", "--models") and following.startswith("-"))
-    ]
-    return " ".join(["slipway-export", *kept])
+    kept, words = ["slipway-export"], iter(sys.argv[1:])
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in PLACES:
+            if not equals:
+                next(words, None)
+        elif word.startswith("-"):
+            kept.append(f"{option}={Path(value).name}" if equals else word)
+        else:
+            kept.append(Path(word).name)
+    return shlex.join(kept)
 
 
 def _commit() -> str:
