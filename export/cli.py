@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--data", type=Path, help="your own data, or the folder of the public data sets"
+        "--data", type=_existing, help="your own data, or the folder of the public data sets"
     )
     command.add_argument(
         "--models",
@@ -155,7 +155,7 @@ def _add_languages(command: argparse.ArgumentParser) -> None:
         help="source and target language (default: en-de)",
     )
     command.add_argument(
-        "--targets", type=Path, help="the translations, where --data holds only the sources"
+        "--targets", type=_existing, help="the translations, where --data holds only the sources"
     )
 
 
@@ -163,6 +163,13 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _existing(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"there is no file or folder {text}")
+    return path
 
 
 def _languages(text: str) -> tuple[str, str]:

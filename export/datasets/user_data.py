@@ -58,6 +58,15 @@ def require_mostly_good(
         )
 
 
+def require_parts(name: str, **parts: int) -> None:
+    """Raise DatasetUnreadable when a split, given with its number of rows, came out empty."""
+    for part, rows in parts.items():
+        if not rows:
+            raise DatasetUnreadable(
+                f"{name}: too few rows to set some aside for {part}; ten times as many will do"
+            )
+
+
 def class_names(path: Path, labels: Sequence[str]) -> tuple[str, ...]:
     """The distinct labels in order, numbers by value; raises when they cannot be learnt from."""
     counts = Counter(labels)

@@ -15,7 +15,7 @@ from export.datasets.image_folder import load_image_folder
 from export.datasets.rows import LabelledImages
 from export.datasets.sources import data_root
 from export.datasets.splits import stratified
-from export.datasets.user_data import describe
+from export.datasets.user_data import describe, require_parts
 from export.options import Options
 from model_zoo.manifest import ImageInput
 
@@ -92,6 +92,7 @@ def _is_cifar10(options: Options) -> bool:
 
 def _carved(name: str, rows: LabelledImages) -> ImageData:
     split = stratified(rows.labels, validation=TEST_SHARE, test=TEST_SHARE, seed=SPLIT_SEED)
+    require_parts(name, validation=len(split.validation), test=len(split.test))
     return ImageData(
         name,
         rows.take(split.train),

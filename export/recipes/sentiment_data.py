@@ -13,7 +13,7 @@ from export.datasets.rows import LabelledTexts
 from export.datasets.sentiment import load_imdb, load_sst2
 from export.datasets.sources import data_root
 from export.datasets.splits import stratified
-from export.datasets.user_data import describe
+from export.datasets.user_data import describe, require_parts
 from export.options import Options
 from model_zoo.manifest import DatasetSource
 
@@ -49,8 +49,8 @@ def load(options: Options, story: Story) -> SentimentData:
     try:
         return _public(options)
     except DatasetMissing:
-        if not options.quick:
-            raise
+        if not options.quick or options.data is not None:
+            raise  # who names data wants no other
         story.say("no reviews here: making up opinions for the trial")
         return _carved("opinions", opinions(QUICK_TRAIN + QUICK_TEST))
 
@@ -92,6 +92,7 @@ def _few(rows: LabelledTexts, count: int) -> LabelledTexts:
 
 def _carved(name: str, rows: LabelledTexts) -> SentimentData:
     split = stratified(rows.labels, validation=0.1, test=0.15, seed=SPLIT_SEED)
+    require_parts(name, validation=len(split.validation), test=len(split.test))
     train = rows.take(split.train)
     return SentimentData(
         train,

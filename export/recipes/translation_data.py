@@ -13,7 +13,7 @@ from export.datasets.rows import SentencePairs
 from export.datasets.sources import data_root
 from export.datasets.splits import carve_pairs
 from export.datasets.translation import load_multi30k, load_tatoeba
-from export.datasets.user_data import describe
+from export.datasets.user_data import describe, require_parts
 from export.options import Options
 from model_zoo.manifest import DatasetSource
 
@@ -50,8 +50,8 @@ def load(options: Options, story: Story) -> TranslationData:
     try:
         return _public(options)
     except DatasetMissing:
-        if not options.quick:
-            raise
+        if not options.quick or options.data is not None:
+            raise  # who names data wants no other
         story.say("no sentence pairs here: making up sentences for the trial")
         return _carved("templates", sentence_pairs(QUICK_TRAIN + QUICK_TEST))
 
@@ -99,6 +99,7 @@ def _few(rows: SentencePairs, count: int) -> SentencePairs:
 def _carved(name: str, rows: SentencePairs) -> TranslationData:
     size = min(2000, len(rows) // 10)
     parts = carve_pairs(rows, {"validation": size, "test": size}, SPLIT_SEED)
+    require_parts(name, **{part: len(pairs) for part, pairs in parts.items()})
     train = parts["train"]
     return TranslationData(
         train,

@@ -1,0 +1,197 @@
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from export.cli import TASKS, main
+from export.datasets.generated import opinions
+from model_zoo.catalog import Catalog
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    "image-classification": "https://www.cs.toronto.edu/~kriz/cifar.html",
+    "text-classification": "https://ai.stanford.edu/~amaas/data/sentiment/",
+    "translation": "https://www.manythings.org/anki/",
+}
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """The command sets torch's threads for its process, which here is the tests'."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+class CommandLine:
+    """`slipway-export` in this process, with folders of its own."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.models, self.work = folder / "models", folder / "work"
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *words: str) -> int:
+        folders = ["--models", str(self.models), "--work", str(self.work), "--threads", "1"]
+        try:
+            return main([*words, *folders])
+        finally:
+            self.out, self.err = self._capsys.readouterr()
+
+    @property
+    def published(self) -> Sequence[str]:
+        return [ref.name for ref in Catalog(self.models).list()] if self.models.exists() else []
+
+
+@pytest.fixture
+def export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(tmp_path, capsys)
+
+
+def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_help_lists_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert all(task in text for task in (*TASKS, "all"))
+    assert "slipway-export all --quick" in text
+    assert "SLIPWAY_DATA" in text
+
+
+@pytest.mark.parametrize("task", [*TASKS, "all"])
+def test_every_command_explains_its_options(capsys: pytest.CaptureFixture[str], task: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([task, "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--data", "--models", "--work", "--quick", "--fresh", "--epochs", "--seed"):
+        assert option in text
+    assert ("--languages" in text) == (task == "translation")
+    assert ("--name" in text) == (task != "all")
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; from export.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    )
+    check = code + "sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "COMMAND"),
+        (["classification"], "invalid choice"),
+        (["all", "--epochs", "0"], "'0' is not a whole number above 0"),
+        (["all", "--threads", "-1"], "--threads"),
+        (["all", "--seed", "one"], "invalid int value: 'one'"),
+        (["all", "--name", "mine"], "--name"),
+        (["translation", "--languages", "english"], "'english' is not of the form en-de"),
+        (["translation", "--languages", "en-"], "'en-' is not of the form en-de"),
+        (["image-classification", "--languages", "en-de"], "--languages"),
+        (["text-classification", "--data", "nowhere.csv"], "no file or folder nowhere.csv"),
+        (["translation", "--data", "/", "--targets", "nowhere.de"], "no file or folder nowhere.de"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert said in usage_error(capsys, *words)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_missing_data_names_the_makers_page_and_ends_with_1(
+    export: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task: str
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("SLIPWAY_DATA", str(empty))
+    assert export(task) == 1
+    (line,) = export.err.strip().splitlines()
+    assert line.startswith("slipway-export: DatasetMissing:")
+    assert PAGES[task] in line
+    assert export.published == []
+
+
+def test_a_data_folder_that_is_none_is_said_at_once(
+    export: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_DATA", "/nowhere/at/all")
+    assert export("text-classification", "--quick") == 1
+    assert "SLIPWAY_DATA names /nowhere/at/all" in export.err
+
+
+@pytest.mark.parametrize("task", ["text-classification", "translation"])
+def test_who_names_data_never_gets_made_up_rows_instead(
+    export: CommandLine, tmp_path: Path, task: str
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert export(task, "--quick", "--data", str(empty)) == 1
+    assert "DatasetMissing" in export.err
+    assert str(empty) in export.err
+    assert export.published == []
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "rows"),
+    [
+        ("text-classification", "few.csv", "text,label\ngood,1\nbad,0\nfine,1\npoor,0\n"),
+        ("translation", "few.tsv", "one\teins\ntwo\tzwei\nthree\tdrei\n"),
+    ],
+)
+def test_too_few_rows_to_set_some_aside_are_refused(
+    export: CommandLine, tmp_path: Path, task: str, file: str, rows: str
+) -> None:
+    path = tmp_path / file
+    path.write_text(rows)
+    assert export(task, "--quick", "--data", str(path)) == 1
+    assert "few: too few rows to set some aside for" in export.err
+
+
+def test_what_fails_a_gate_is_not_published_and_one_line_says_which(
+    export: CommandLine, tmp_path: Path
+) -> None:
+    """Texts that are all the same: no network can tell them apart."""
+    path = tmp_path / "alike.csv"
+    path.write_text("text,label\n" + "".join(f"all the same,{i % 2}\n" for i in range(80)))
+    assert export("text-classification", "--quick", "--epochs", "1", "--data", str(path)) == 1
+    (line,) = [line for line in export.err.splitlines() if line.startswith("slipway-export:")]
+    assert line.startswith("slipway-export: AccuracyFailed: fp32: accuracy on alike is 0.5, at ")
+    assert export.published == []
+    assert export.out == ""
+
+
+def test_what_passes_its_gates_is_published_and_its_folder_printed(
+    export: CommandLine, tmp_path: Path
+) -> None:
+    data = opinions(200)
+    path = tmp_path / "mine.csv"
+    rows = [f'"{text}",{label}' for text, label in zip(data.texts, data.labels, strict=True)]
+    path.write_text("\n".join(["text,label", *rows]))
+    words = ("text-classification", "--quick", "--data", str(path), "--name", "mine")
+    assert export(*words) == 0
+    assert export.out == f"{export.models / 'mine' / '1'}\n"
+    assert export.published == ["mine"]
+    # The same command again resumes what is finished, and publishes the next version.
+    assert export(*words) == 0
+    assert export.out == f"{export.models / 'mine' / '2'}\n"
+    first, second = (Catalog(export.models).open("mine", version) for version in (1, 2))
+    assert first.read("model.onnx") == second.read("model.onnx")
