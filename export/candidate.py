@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from export.datasets.image_folder import OWN_LIMITS
 from export.gates import Answer
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import (
@@ -92,7 +93,7 @@ class Candidate:
     def open(self, precision: Precision, threads: int = 1) -> OpenedVariant:
         """The variant as the service would open it, on the CPU."""
         return OpenedVariant(
-            make_task(self.manifest, self.files.__getitem__),
+            make_task(self.manifest, self.files.__getitem__, OWN_LIMITS),
             make_runner(self.manifest, self.graphs[precision], threads=threads),
         )
 
