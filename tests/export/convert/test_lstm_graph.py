@@ -1,0 +1,81 @@
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from export.convert.lstm_graph import lstm_graph
+from export.recipes.sentiment_training import pad
+from service.runtime.collate import pad_ids
+from service.runtime.session import Session, open_session
+from tests.export.tiny_networks import PAD, TEXTS, Floats, Ids, ids, lstm
+
+
+@pytest.fixture(scope="module")
+def graph() -> onnx.ModelProto:
+    return lstm_graph(lstm())
+
+
+@pytest.fixture(scope="module")
+def session(graph: onnx.ModelProto) -> Session:
+    return open_session(graph.SerializeToString())
+
+
+def run(session: Session, rows: list[Ids], width: int = 0) -> Floats:
+    """Logits [N, K] as the service asks for them, padded to `width` at least."""
+    ids_NT, mask_NT = pad_ids(rows, PAD)
+    extra = ((0, 0), (0, max(width - ids_NT.shape[1], 0)))
+    feeds = {"input_ids": np.pad(ids_NT, extra), "attention_mask": np.pad(mask_NT, extra)}
+    return session.run(feeds)["logits"]
+
+
+@torch.no_grad()
+def expected(rows: list[Ids]) -> Floats:
+    return lstm()(pad(rows)).numpy()
+
+
+@pytest.mark.parametrize(
+    "lengths", [[1], [7], [3, 3], [1, 12, 5], [2, 30, 4, 4, 9, 1, 17]], ids=str
+)
+def test_the_graph_computes_what_torch_does(session: Session, lengths: list[int]) -> None:
+    rows = ids(lengths, TEXTS.vocabulary, seed=len(lengths))
+    found = run(session, rows)
+    assert found.shape == (len(lengths), TEXTS.classes)
+    np.testing.assert_allclose(found, expected(rows), rtol=1e-4, atol=1e-5)
+
+
+def test_padding_changes_nothing_however_long(session: Session) -> None:
+    rows = ids([6], TEXTS.vocabulary)
+    for width in (6, 7, 40):
+        np.testing.assert_allclose(run(session, rows, width), run(session, rows), atol=1e-6)
+
+
+def test_an_item_alone_has_the_answer_it_has_among_longer_ones(session: Session) -> None:
+    rows = ids([2, 25, 1, 11], TEXTS.vocabulary)
+    together = run(session, rows)
+    alone = np.concatenate([run(session, [row]) for row in rows])
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_what_stands_in_the_padding_does_not_matter(session: Session) -> None:
+    rows = ids([4, 9], TEXTS.vocabulary)
+    ids_NT, mask_NT = pad_ids(rows, PAD)
+    clean = session.run({"input_ids": ids_NT, "attention_mask": mask_NT})["logits"]
+    ids_NT[0, 4:] = 37
+    dirty = session.run({"input_ids": ids_NT, "attention_mask": mask_NT})["logits"]
+    np.testing.assert_array_equal(clean, dirty)
+
+
+def test_the_reverse_direction_reads_the_last_word_first(session: Session) -> None:
+    """The last word of a padded text weighs as much as that of the same text alone."""
+    (row,), (other,) = ids([5], TEXTS.vocabulary), ids([5], TEXTS.vocabulary)
+    other[-1] = (row[-1] + 1) % TEXTS.vocabulary
+    long = ids([20], TEXTS.vocabulary, seed=9)
+    moved = run(session, [other, *long])[0] - run(session, [row, *long])[0]
+    np.testing.assert_allclose(moved, expected([other])[0] - expected([row])[0], atol=1e-5)
+    assert np.abs(moved).max() > 1e-2
+
+
+def test_both_axes_are_free(graph: onnx.ModelProto) -> None:
+    for value in graph.graph.input:
+        axes = [d.dim_param for d in value.type.tensor_type.shape.dim]
+        assert axes == ["batch", "sequence"]
