@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+K8S := build/k8s
 
 # One version, here and in pyproject.toml; no lock holds it, since its builds differ by machine.
 TORCH := torch==2.13.0
@@ -26,10 +27,10 @@ export CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check openvino format export lock clean
+.PHONY: help serve test test-k8s check openvino format export lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  ARGS="…" hands options on, as in: make serve ARGS="--port 9000"'
 
 serve: $(VENV)/.serve ## start the server with the models of model_zoo
@@ -37,6 +38,11 @@ serve: $(VENV)/.serve ## start the server with the models of model_zoo
 
 test: $(VENV)/.torch ## run all tests (installs torch)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-k8s: $(VENV)/.dev $(K8S)/tools/.made $(K8S)/kubectl ## render the manifests of k8s/, check them
+	SLIPWAY_KUBECTL=$(CURDIR)/$(K8S)/kubectl $(BIN)/python -m pytest tests/k8s $(ARGS)
+	SLIPWAY_KUBECTL=$(CURDIR)/$(K8S)/kubectl \
+		$(K8S)/tools/bin/python -m tests.k8s.validate $(K8S)/rendered
 
 check: $(VENV)/.dev ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -93,6 +99,15 @@ $(VENV)-openvino/.made: requirements-dev.lock
 	$(PYTHON) -m venv $(VENV)-openvino
 	$(VENV)-openvino/bin/python -m pip install --quiet --no-cache-dir $(OPENVINO)
 	@touch $@
+
+$(K8S)/tools/.made: tests/k8s/tools.lock
+	$(PYTHON) -m venv $(K8S)/tools
+	$(K8S)/tools/bin/python -m pip --disable-pip-version-check --no-cache-dir install --quiet \
+		--require-hashes --requirement tests/k8s/tools.lock
+	@touch $@
+
+$(K8S)/kubectl:
+	tests/k8s/fetch_kubectl.sh $@
 
 $(VENV)-lock/.made:
 	$(PYTHON) -m venv $(VENV)-lock
