@@ -27,7 +27,7 @@ export CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-k8s check openvino format export lock clean
+.PHONY: help serve test test-container test-k8s check openvino format export lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ serve: $(VENV)/.serve ## start the server with the models of model_zoo
 
 test: $(VENV)/.torch ## run all tests (installs torch)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-container: $(VENV)/.dev ## build the image and run the stack; installs an engine if need be
+	$(BIN)/python -m tests.container.engine \
+		$(BIN)/python -m pytest tests/container tests/monitoring $(ARGS)
 
 test-k8s: $(VENV)/.dev $(K8S)/tools/.made $(K8S)/kubectl ## render the manifests of k8s/, check them
 	SLIPWAY_KUBECTL=$(CURDIR)/$(K8S)/kubectl $(BIN)/python -m pytest tests/k8s $(ARGS)
