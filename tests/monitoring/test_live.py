@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,6 @@ class Watched:
     server: Server
     prometheus: httpx.Client
     image: bytes
-    missing: dict[str, Query] = field(default_factory=dict)
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
         answer = self.prometheus.post("/api/v1/query", data={"query": expression}).json()
@@ -80,8 +79,9 @@ class Watched:
                 clients.submit(client.post, "/v1/classify", content=self.image)
                 clients.submit(client.post, "/v1/sentiment", json={"text": "What a film!"})
                 clients.submit(client.post, "/v1/translate", json={"text": "A dog. A cat."})
+            for _ in range(QUEUE):  # more than the queue holds: the later ones are refused
+                clients.submit(client.post, "/v1/sentiment", json={"text": ["a"] * 64})
         assert client.post("/v1/sentiment", json={"text": 1}).status_code == 422
-        assert client.post("/v1/sentiment", json={"text": ["a"] * 64}).status_code == 429
         hurried = {"X-Request-Timeout-Ms": "0"}
         assert client.post("/v1/sentiment", json={"text": "a"}, headers=hurried).status_code == 504
         assert client.get("/readyz").status_code == 200
@@ -161,6 +161,11 @@ def test_every_panel_rule_and_alert_has_data(watched: Watched) -> None:
         watched.drive()
         missing = [query for query in missing if not watched.has_data(as_asked(query))]
     assert missing == []
+
+
+def test_what_does_not_exist_counts_as_missing(watched: Watched) -> None:
+    assert not watched.has_data("slipway_no_such_series")
+    assert not watched.has_data("0 * slipway_inflight_requests / 0")
 
 
 def test_prometheus_evaluates_every_rule_without_an_error(watched: Watched) -> None:

@@ -1,0 +1,195 @@
+"""The image as it runs: small, locked down, healthy, and polite when it is stopped."""
+
+import io
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from model_zoo.catalog import Catalog
+from tests import tiny_zoo
+from tests.container.docker import docker, inspect, needs_engine
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), needs_engine]
+
+HARDENED = (
+    "--read-only",
+    "--tmpfs=/tmp:size=64m,mode=1777,noexec,nosuid,nodev",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--memory=1g",
+    "--memory-swap=1g",
+    "--cpus=1",
+    "--pids-limit=256",
+)
+MEGABYTES = 1_000_000
+START_S = 60.0
+CLIENTS = 24
+LONG_TEXT = "The quick brown fox jumps over the lazy dog again. " * 12
+
+
+class Container:
+    """A running container of the image, hardened, with the tiny models mounted."""
+
+    def __init__(self, image: str, zoo: Path) -> None:
+        began_s = time.monotonic()
+        mount = f"--volume={zoo}:/models:ro"
+        self.name = docker("run", "--detach", *HARDENED, mount, image)
+        networks = inspect(self.name)["NetworkSettings"]["Networks"].values()
+        (address,) = [network["IPAddress"] for network in networks]
+        transport = httpx.HTTPTransport(retries=10)  # while it opens its port
+        self.client = httpx.Client(
+            base_url=f"http://{address}:8000", transport=transport, timeout=60.0
+        )
+        while self.client.get("/readyz").status_code != 200:
+            assert time.monotonic() - began_s < START_S, docker("logs", self.name)
+        self.ready_after_s = time.monotonic() - began_s
+
+    def python(self, script: str) -> str:
+        """What a script prints in the container, as the user of the service."""
+        return docker("exec", self.name, "python", "-c", script)
+
+    def health(self) -> str:
+        return str(inspect(self.name)["State"]["Health"]["Status"])
+
+    def in_flight(self) -> int:
+        """Requests that wait for an answer, this one not counted."""
+        page = self.client.get("/metrics").text
+        line = next(x for x in page.splitlines() if x.startswith("slipway_inflight_requests "))
+        return round(float(line.split()[1])) - 1
+
+    def remove(self) -> None:
+        self.client.close()
+        docker("rm", "--force", "--volumes", self.name)
+
+
+@pytest.fixture(scope="module")
+def container(bare_image: str, zoo: Path) -> Iterator[Container]:
+    found = Container(bare_image, zoo)
+    yield found
+    found.remove()
+
+
+def test_the_image_without_models_is_small(
+    bare_image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = inspect(bare_image, kind="image")["Size"]
+    with capsys.disabled():
+        sys.stdout.write(f"\nimage without models: {size / MEGABYTES:.0f} MB\n")
+    assert size <= 400 * MEGABYTES
+
+
+def test_it_has_neither_torch_nor_pip_nor_what_trains(bare_image: str) -> None:
+    script = (
+        "from importlib.util import find_spec\n"
+        "print([n for n in ('torch', 'onnx', 'pip', 'setuptools', 'export') if find_spec(n)])"
+    )
+    found = docker("run", "--rm", "--entrypoint=/opt/slipway/bin/python", bare_image, "-c", script)
+    assert found == "[]"
+    scripts = docker("run", "--rm", "--entrypoint=ls", bare_image, "/opt/slipway/bin")
+    assert "slipway-export" not in scripts
+
+
+def test_it_tells_its_version_and_who_it_is(bare_image: str) -> None:
+    config = inspect(bare_image, kind="image")["Config"]
+    said = docker("run", "--rm", bare_image, "--version")
+    assert said == f"slipway {config['Labels']['org.opencontainers.image.version']}"
+    assert config["User"] == "10001:10001"
+    assert config["StopSignal"] == "SIGTERM"
+
+
+def test_nothing_of_a_build_secret_stays_in_the_image(bare_image: str) -> None:
+    assert "BEGIN CERTIFICATE" not in docker("history", "--no-trunc", bare_image)
+    left = docker("run", "--rm", "--entrypoint=ls", bare_image, "-A", "/run")
+    assert "secrets" not in left
+
+
+def test_the_default_image_holds_the_published_models(full_image: str) -> None:
+    published = {ref.name for ref in Catalog().list()}
+    if not published:
+        pytest.skip("nothing is published in model_zoo/")
+    listed = docker("run", "--rm", *HARDENED, full_image, "models", "--verify", "--json")
+    assert all(f'"{name}"' in listed for name in published)
+    assert inspect(full_image, kind="image")["Size"] <= 480 * MEGABYTES
+
+
+def test_it_is_soon_ready_and_then_healthy(
+    container: Container, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        sys.stdout.write(f"\nready {container.ready_after_s:.1f} s after docker run\n")
+    deadline_s = time.monotonic() + START_S
+    while container.health() != "healthy":
+        assert time.monotonic() < deadline_s, inspect(container.name)["State"]["Health"]
+
+
+def test_the_process_is_nobody_and_can_do_nothing(container: Container) -> None:
+    status = dict(
+        line.split(":\t", 1)
+        for line in container.python("print(open('/proc/1/status').read())").splitlines()
+        if ":\t" in line
+    )
+    assert status["Uid"].split() == ["10001"] * 4
+    assert status["Gid"].split() == ["10001"] * 4
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+
+
+def test_it_can_write_nowhere_but_to_its_tmp(container: Container) -> None:
+    script = (
+        "import pathlib\n"
+        "def writes(place):\n"
+        "    try: (pathlib.Path(place) / 'x').write_text('x')\n"
+        "    except OSError: return False\n"
+        "    (pathlib.Path(place) / 'x').unlink()\n"
+        "    return True\n"
+        "print([p for p in ('/', '/models', '/opt/slipway', '/var/tmp', '/tmp') if writes(p)])"
+    )
+    assert container.python(script) == "['/tmp']"
+
+
+def test_it_counts_the_cpus_of_its_quota(container: Container) -> None:
+    script = "from service.runtime.threads import available_cpus; print(available_cpus())"
+    assert container.python(script) == "1"
+
+
+def test_each_task_is_answered_and_no_file_is_left(container: Container) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 30), (0, 255, 0)).save(picture, "JPEG")
+    classified = container.client.post("/v1/classify", content=picture.getvalue()).json()
+    assert classified["results"][0]["label"] == "green"
+    felt = container.client.post("/v1/sentiment", json={"text": "What a film!"}).json()
+    assert felt["model"] == tiny_zoo.TEXTS
+    assert container.client.post("/v1/translate", json={"text": "A dog."}).status_code == 200
+    assert container.python("import os; print(os.listdir('/tmp'))") == "[]"
+
+
+def test_under_load_it_answers_what_it_accepted_and_exits_with_0(
+    bare_image: str, zoo: Path
+) -> None:
+    container = Container(bare_image, zoo)
+
+    def ask() -> int:
+        with httpx.Client(base_url=container.client.base_url, timeout=120.0) as client:
+            return client.post("/v1/translate", json={"text": LONG_TEXT}).status_code
+
+    try:
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            answers = [clients.submit(ask) for _ in range(CLIENTS)]
+            while container.in_flight() < CLIENTS // 2:
+                assert not all(answer.done() for answer in answers)
+            docker("stop", "--time=60", container.name)
+            ended = [answer.exception() or answer.result() for answer in answers]
+        state = inspect(container.name)["State"]
+        assert (state["ExitCode"], state["OOMKilled"]) == (0, False)
+        # who was not yet accepted is refused; nobody is cut short
+        refused = [status for status in ended if isinstance(status, httpx.ConnectError)]
+        assert ended.count(200) + len(refused) == CLIENTS
+        assert ended.count(200) >= CLIENTS // 2
+    finally:
+        container.remove()
