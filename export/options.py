@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+MOST_STRETCHED = 8
+
+
 @dataclass(frozen=True)
 class Options:
     """`models` is the catalog to publish into, `work` holds checkpoints that resume.
@@ -24,6 +27,11 @@ class Options:
     fresh: bool = False
     languages: tuple[str, str] = ("en", "de")
     targets: Path | None = None
+
+    def epochs_for(self, rows: int, *, usual_rows: int, usual: int) -> int:
+        """As many as were asked for, else the recipe's usual ones; more for few rows, so that a
+        network still makes about as many steps."""
+        return self.epochs or usual * min(MOST_STRETCHED, max(1, usual_rows // max(rows, 1)))
 
     def folder(self, name: str) -> Path:
         """Where this model's checkpoints live."""

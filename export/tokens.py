@@ -1,6 +1,7 @@
 """Trains the subword vocabularies: one for review text, one shared by two languages."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer, WordPieceTrainer
@@ -54,4 +55,15 @@ def train_review_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         vocab_size=vocabulary, special_tokens=[PAD, UNKNOWN], show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def kept_tokenizer(folder: Path, train: Callable[[], Tokenizer]) -> Tokenizer:
+    """Trained once, then kept beside the checkpoint: a resumed run needs the same vocabulary."""
+    kept = folder / "tokenizer.json"
+    if kept.exists():
+        return Tokenizer.from_file(str(kept))
+    tokenizer = train()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(kept))
     return tokenizer

@@ -28,7 +28,7 @@ from export.recipes.sentiment_training import (
     train_sentiment,
 )
 from export.report import CARD_FILE, CardText, Plot, model_card
-from export.tokens import PAD_ID, train_review_tokenizer
+from export.tokens import PAD_ID, kept_tokenizer, train_review_tokenizer
 from export.training import History
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import Measurement, TextInput
@@ -56,7 +56,10 @@ def make(options: Options) -> str:
     story = Story(name)
     options.start(name)
     data = load(options, story)
-    tokenizer = _tokenizer(options, name, data)
+    size = 2000 if options.quick else VOCABULARY
+    tokenizer = kept_tokenizer(
+        options.folder(name), lambda: train_review_tokenizer(data.for_vocabulary, size)
+    )
     config = _config(options, tokenizer, len(data.train.names))
     story.say(f"training on {len(data.train)} texts")
     network, history = train_sentiment(
@@ -72,18 +75,6 @@ def make(options: Options) -> str:
     folder = candidate.publish(Catalog(options.models), _card(candidate, data, history))
     story.say(f"published as {folder}")
     return folder
-
-
-def _tokenizer(options: Options, name: str, data: SentimentData) -> Tokenizer:
-    """Trained once, then kept beside the checkpoint: a resumed run needs the same vocabulary."""
-    kept = options.folder(name) / "tokenizer.json"
-    if kept.exists():
-        return Tokenizer.from_file(str(kept))
-    size = 2000 if options.quick else VOCABULARY
-    tokenizer = train_review_tokenizer(data.for_vocabulary, size)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(kept))
-    return tokenizer
 
 
 def _config(options: Options, tokenizer: Tokenizer, classes: int) -> LstmConfig:

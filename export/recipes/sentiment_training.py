@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from export.datasets.rows import LabelledTexts
 from export.networks.lstm import BiLstm, LstmConfig
+from export.padding import pad
 from export.tokens import PAD_ID
 from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
@@ -76,7 +77,7 @@ def train_sentiment(
         generator = np.random.default_rng((settings.seed, epoch))
         windows = [_window(ids, settings.window, generator) for ids in train.ids]
         for rows in text_batches(windows, settings, generator):
-            yield pad([windows[i] for i in rows]), torch.from_numpy(train.labels[rows])
+            yield pad([windows[i] for i in rows], PAD_ID), torch.from_numpy(train.labels[rows])
 
     def loss(network: nn.Module, batch: TextBatch) -> Tensor:
         return functional.cross_entropy(
@@ -119,20 +120,12 @@ def text_batches(
     return [batches[i] for i in generator.permutation(len(batches))]
 
 
-def pad(rows: Sequence[Ids]) -> Tensor:
-    """Ids [N, T], padded at the end to the longest row."""
-    padded = np.full((len(rows), max(map(len, rows))), PAD_ID, np.int64)
-    for target, row in zip(padded, rows, strict=True):
-        target[: len(row)] = row
-    return torch.from_numpy(padded)
-
-
 @torch.no_grad()
 def logits_of(network: nn.Module, data: EncodedTexts) -> Tensor:
     """Logits [N, K] in the order of `data`, computed on rows of like length together."""
     order = np.argsort([len(ids) for ids in data.ids])
     parts = [
-        network(pad([data.ids[i] for i in order[start : start + 100]])).float()
+        network(pad([data.ids[i] for i in order[start : start + 100]], PAD_ID)).float()
         for start in range(0, len(order), 100)
     ]
     logits_NK = torch.cat(parts)

@@ -11,11 +11,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from export import plots
 from export.candidate import Candidate, OpenedVariant, draft
 from export.console import Story
 from export.convert.transformer_graphs import transformer_graphs
-from export.datasets.rows import SentencePairs
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
 from export.networks.greedy import decode_greedily
 from export.networks.transformer import Transformer, TransformerConfig
@@ -23,7 +21,8 @@ from export.options import Options
 from export.provenance import provenance
 from export.quantize.transformer import calibrate, quantize_transformer
 from export.recipes.judging import Examination, Gates, examine
-from export.recipes.translation_data import CAPTION_COPIES, TranslationData, load
+from export.recipes.translation_card import card, quality
+from export.recipes.translation_data import QUICK_TRAIN, TranslationData, load
 from export.recipes.translation_training import (
     EncodedPairs,
     TranslationTraining,
@@ -32,9 +31,7 @@ from export.recipes.translation_training import (
     token_batches,
     train_translation,
 )
-from export.report import CARD_FILE, CardText, Plot, model_card
-from export.scores import bleu, bleu_signature, chrf
-from export.tokens import BOS_ID, EOS_ID, PAD_ID, train_translation_tokenizer
+from export.tokens import BOS_ID, EOS_ID, PAD_ID, kept_tokenizer, train_translation_tokenizer
 from export.training import History
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import Measurement, TranslationInput
@@ -67,8 +64,11 @@ def make(options: Options) -> str:
     story = Story(name)
     options.start(name)
     data = load(options, story)
-    tokenizer = _tokenizer(options, name, data)
-    settings = _settings(options)
+    size = QUICK_VOCABULARY if options.quick else VOCABULARY
+    tokenizer = kept_tokenizer(
+        options.folder(name), lambda: train_translation_tokenizer(data.for_vocabulary, size)
+    )
+    settings = _settings(options, len(data.train))
     train, validation = (
         encode_pairs(tokenizer, pairs, settings.longest) for pairs in (data.train, data.validation)
     )
@@ -82,21 +82,9 @@ def make(options: Options) -> str:
     assert isinstance(spec, TranslationInput)
     gates = GATES if data.is_public else QUICK_GATES
     examine(candidate, gates, _examination(network, data, spec), story)
-    folder = candidate.publish(Catalog(options.models), _card(candidate, data, history))
+    folder = candidate.publish(Catalog(options.models), card(candidate, data, history))
     story.say(f"published as {folder}")
     return folder
-
-
-def _tokenizer(options: Options, name: str, data: TranslationData) -> Tokenizer:
-    """Trained once, then kept beside the checkpoint: a resumed run needs the same vocabulary."""
-    kept = options.folder(name) / "tokenizer.json"
-    if kept.exists():
-        return Tokenizer.from_file(str(kept))
-    size = QUICK_VOCABULARY if options.quick else VOCABULARY
-    tokenizer = train_translation_tokenizer(data.for_vocabulary, size)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(kept))
-    return tokenizer
 
 
 def _config(options: Options, tokenizer: Tokenizer) -> TransformerConfig:
@@ -108,9 +96,11 @@ def _config(options: Options, tokenizer: Tokenizer) -> TransformerConfig:
     return config
 
 
-def _settings(options: Options) -> TranslationTraining:
+def _settings(options: Options, rows: int) -> TranslationTraining:
     settings = QUICK if options.quick else TranslationTraining()
-    return replace(settings, epochs=options.epochs or settings.epochs, seed=options.seed)
+    usual_rows = QUICK_TRAIN if options.quick else 0
+    epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=settings.epochs)
+    return replace(settings, epochs=epochs, seed=options.seed)
 
 
 def _candidate(
@@ -199,7 +189,7 @@ def _examination(
         return tuple(
             Measurement(dataset=title, split=split, metric=metric, value=value, items=len(pairs))
             for title, split, pairs in data.test
-            for metric, value in _quality(opened, pairs).items()
+            for metric, value in quality(opened, pairs).items()
         )
 
     return Examination(
@@ -210,64 +200,11 @@ def _examination(
     )
 
 
-def _quality(opened: OpenedVariant, pairs: SentencePairs) -> dict[str, float]:
-    translations = _translated(opened, pairs.sources)
-    return {
-        "bleu": bleu(translations, pairs.targets),
-        "chrf": chrf(translations, pairs.targets),
-    }
-
-
-def _translated(opened: OpenedVariant, texts: Sequence[str]) -> list[str]:
-    return [p.text for p in opened.predict([TranslationText(text) for text in texts])]
-
-
 def _own_floors(data: TranslationData) -> tuple[Floor, ...]:
     """Own or few data: enough to see that the parts fit together."""
     return tuple(
         Floor(title, "chrf", at_least=QUICK_FLOOR_CHRF, largest_loss=5.0)
         for title, _, _ in data.test
-    )
-
-
-def _card(candidate: Candidate, data: TranslationData, history: History) -> dict[str, bytes]:
-    _, _, pairs = data.test[0]
-    translations = _translated(candidate.open("int8"), pairs.sources)
-    lengths = [len(text.split()) for text in pairs.sources]
-
-    def score(rows: Sequence[int]) -> float:
-        return bleu([translations[i] for i in rows], [pairs.targets[i] for i in rows])
-
-    pictures = [
-        Plot("curves.png", plots.training_curves(history.rows), "Training, epoch by epoch"),
-        Plot(
-            "length.png",
-            plots.score_by_length(
-                plots.length_bins(lengths, (8, 12, 16, 20), score), "BLEU", unit="words"
-            ),
-            f"BLEU by length of the sentence on {data.test[0][0]} {data.test[0][1]}, int8",
-        ),
-    ]
-    card = model_card(candidate.with_evidence({}), _card_text(), pictures)
-    return {CARD_FILE: card.encode(), **{plot.file: plot.png for plot in pictures}}
-
-
-def _card_text() -> CardText:
-    return CardText(
-        intended_use=("Everyday sentences and picture captions, to get the gist.",),
-        misuse=(
-            "Contracts, medicine, news, or any text where a wrong word does harm.",
-            "Publishing without a reader who knows both languages.",
-        ),
-        known_limits=(
-            "Its vocabulary is that of everyday talk: names and technical words come out wrong.",
-            "Sentences are translated one by one, without a look at their neighbours.",
-        ),
-        training=(
-            "Muon for matrices and Adam for the rest, label smoothing 0.1, one vocabulary for both "
-            f"languages, captions seen {CAPTION_COPIES} times as often. BLEU: {bleu_signature()}."
-        ),
-        licence="Apache-2.0 for the weights; mind the terms of the data they were made from",
     )
 
 

@@ -20,6 +20,7 @@ from export.datasets.rows import SentencePairs
 from export.losses import linear_cross_entropy
 from export.networks.transformer import Transformer, TransformerConfig
 from export.optimizers import Muon, split_parameters
+from export.padding import pad
 from export.tokens import BOS_ID, PAD_ID
 from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
@@ -130,7 +131,8 @@ def token_batches(data: EncodedPairs, tokens: int, seed: tuple[int, ...]) -> lis
 
 def padded(data: EncodedPairs, rows: Ids) -> PairBatch:
     """Source [N, S] and target [N, T] of these rows, padded at the end."""
-    return _pad([data.sources[i] for i in rows]), _pad([data.targets[i] for i in rows])
+    sources, targets = ([side[i] for i in rows] for side in (data.sources, data.targets))
+    return pad(sources, PAD_ID), pad(targets, PAD_ID)
 
 
 @torch.no_grad()
@@ -169,13 +171,6 @@ def _cross_entropy(network: Transformer, batch: PairBatch, smoothing: float) -> 
 def _shifted(target_NT: Tensor) -> Tensor:
     """What the decoder has seen when it must say each target token: BOS, then the ones before."""
     return functional.pad(target_NT[:, :-1], (1, 0), value=BOS_ID)
-
-
-def _pad(rows: Sequence[Ids]) -> Tensor:
-    padded = np.full((len(rows), max(map(len, rows))), PAD_ID, np.int64)
-    for target, row in zip(padded, rows, strict=True):
-        target[: len(row)] = row
-    return torch.from_numpy(padded)
 
 
 def _stepper(network: nn.Module, settings: TranslationTraining) -> Stepper:

@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 
 from export.networks.lstm import BiLstm, reversal
-from export.recipes.sentiment_training import pad
+from export.padding import pad
+from export.tokens import PAD_ID
 from tests.export.tiny_networks import TEXTS, ids, lstm
 
 
 @torch.no_grad()
 def logits(network: BiLstm, *rows: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> Tensor:
-    return network(pad(rows))
+    return network(pad(rows, PAD_ID))
 
 
 def test_a_text_has_the_same_logits_alone_and_padded_by_longer_neighbours() -> None:
@@ -41,7 +42,7 @@ def test_turning_twice_gives_the_text_back() -> None:
 
 def test_the_two_directions_are_those_of_torchs_own_bidirectional_lstm() -> None:
     network, rows = lstm(), ids([6, 2, 9], TEXTS.vocabulary)
-    padded, lengths = pad(rows), torch.tensor([6, 2, 9])
+    padded, lengths = pad(rows, PAD_ID), torch.tensor([6, 2, 9])
     reference = torch.nn.LSTM(TEXTS.embedding, TEXTS.hidden, batch_first=True, bidirectional=True)
     with torch.no_grad():
         for direction, ending in ((network.forward_lstm, ""), (network.reverse_lstm, "_reverse")):
