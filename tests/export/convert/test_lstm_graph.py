@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from export.convert.lstm_graph import lstm_graph
-from export.recipes.sentiment_training import pad
+from export.padding import pad
 from service.runtime.collate import pad_ids
 from service.runtime.session import Session, open_session
 from tests.export.tiny_networks import PAD, TEXTS, Floats, Ids, ids, lstm
@@ -30,7 +30,7 @@ def run(session: Session, rows: list[Ids], width: int = 0) -> Floats:
 
 @torch.no_grad()
 def expected(rows: list[Ids]) -> Floats:
-    return lstm()(pad(rows)).numpy()
+    return lstm()(pad(rows, PAD)).numpy()
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from export.datasets.rows import LabelledTexts
+from export.padding import pad
 from export.recipes.sentiment_training import (
     EncodedTexts,
     SentimentTraining,
     encode_texts,
     logits_of,
-    pad,
     text_batches,
 )
 from export.tokens import PAD_ID, train_review_tokenizer
@@ -40,7 +40,7 @@ def test_every_text_is_in_exactly_one_batch(rows: list[Ids], tokens: int) -> Non
 
 def test_batches_keep_to_their_bounds(rows: list[Ids]) -> None:
     for batch in batches(rows, 1):
-        assert pad([rows[i] for i in batch]).numel() <= SETTINGS.batch_tokens
+        assert pad([rows[i] for i in batch], PAD_ID).numel() <= SETTINGS.batch_tokens
         assert len(batch) <= SETTINGS.batch_rows
     assert max(map(len, batches(rows, 1))) == SETTINGS.batch_rows
 
@@ -51,7 +51,7 @@ def test_a_text_longer_than_a_batch_stands_alone() -> None:
 
 
 def test_little_is_padding(rows: list[Ids]) -> None:
-    padded = [pad([rows[i] for i in batch]) for batch in batches(rows, 1)]
+    padded = [pad([rows[i] for i in batch], PAD_ID) for batch in batches(rows, 1)]
     real = sum(int((batch != PAD_ID).sum()) for batch in padded)
     assert real > 0.85 * sum(batch.numel() for batch in padded)
 
@@ -68,7 +68,7 @@ def test_logits_come_in_the_order_of_the_texts(rows: list[Ids]) -> None:
     network = lstm()
     found = logits_of(network, few)
     with torch.no_grad():
-        alone = torch.cat([network(pad([row])) for row in few.ids[:10]])
+        alone = torch.cat([network(pad([row], PAD_ID)) for row in few.ids[:10]])
     torch.testing.assert_close(found[:10], alone, rtol=1e-4, atol=1e-5)
     assert len(found) == 120
 
