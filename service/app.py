@@ -14,11 +14,12 @@ from prometheus_client import CollectorRegistry
 
 from model_zoo.catalog import Catalog
 from model_zoo.errors import ModelZooError
+from service.http.access_log import AccessLog, JsonAccess, LoggedAccess, NoAccessLog
 from service.http.application import CLASSIFY, SENTIMENT, TRANSLATE, make_application
 from service.http.limits import Limits
 from service.http.native import ItemLimits
 from service.http.server import address_of, listen, make_server
-from service.logs import configure_logging
+from service.logs import JsonFormatter, configure_logging
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle
 from service.repository.loading import LoadOptions, load_all
@@ -58,6 +59,7 @@ class Service:
         self._metrics.describe_build(version)
         self._models = Models(Lifecycle())
         limits = _limits(settings)
+        self._access_log = _access_log()
         application = make_application(
             self._models,
             self._metrics,
@@ -65,6 +67,7 @@ class Service:
             item_limits=_item_limits(settings),
             timeout_s=settings.request_timeout_s,
             version=version,
+            access_log=self._access_log,
         )
         self._server = make_server(application, limits=limits, drain_s=settings.drain_s)
         self._leave = asyncio.Event()
@@ -88,6 +91,8 @@ class Service:
             await serving
             watching.cancel()
             await self._close_models()
+            if isinstance(self._access_log, JsonAccess):
+                self._access_log.flush()
         log.info("drained; leaving")
         return OK
 
@@ -148,6 +153,14 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _catalog(settings: Settings) -> Catalog:
     return Catalog(settings.models) if settings.models is not None else Catalog()
+
+
+def _access_log() -> AccessLog:
+    if not logging.getLogger("slipway.access").isEnabledFor(logging.INFO):
+        return NoAccessLog()
+    if any(isinstance(h.formatter, JsonFormatter) for h in logging.getLogger().handlers):
+        return JsonAccess(sys.stderr)
+    return LoggedAccess()
 
 
 def _limits(settings: Settings) -> Limits:

@@ -1,19 +1,19 @@
 """Puts the routes together into one ASGI application with the edge around it."""
 
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from service.http.access_log import AccessLog
 from service.http.docs import render_docs
 from service.http.edge import Edge, Endpoint
+from service.http.exchange import exchange_of
 from service.http.inventory import model_routes
 from service.http.limits import Limits
 from service.http.native import ItemLimits, NativeApi
@@ -38,6 +38,7 @@ from service.metrics import Metrics
 from service.repository.models import Models
 
 CLASSIFY, SENTIMENT, TRANSLATE = "/v1/classify", "/v1/sentiment", "/v1/translate"
+JSON_TYPE = "application/json"
 TITLE = "Slipway"
 DESCRIPTION = (
     "Image classification, sentiment and translation by published models. Errors are problem "
@@ -61,6 +62,7 @@ def make_application(
     item_limits: ItemLimits,
     timeout_s: float,
     version: str,
+    access_log: AccessLog | None = None,
 ) -> Edge:
     """The whole HTTP side over these models. `timeout_s` is the longest deadline of a request."""
     api = NativeApi(models, limits=item_limits, timeout_s=timeout_s)
@@ -89,6 +91,7 @@ def make_application(
         },
         limits=limits,
         metrics=metrics,
+        access_log=access_log,
     )
 
 
@@ -96,21 +99,22 @@ async def _leave_to_the_edge(request: Request, error: Exception) -> Response:
     raise error  # one place turns errors into answers
 
 
-class _SelfReadingRoute(APIRoute):
-    """A documented route whose endpoint reads its request itself."""
-
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        """The endpoint as it is, without dependency solving."""
-        return self.endpoint
-
-
 def native_routes(api: NativeApi) -> APIRouter:
     """The native API with its documentation."""
-    router = APIRouter(tags=["inference"], route_class=_SelfReadingRoute)
+    router = APIRouter(tags=["inference"])
 
     def add(path: str, endpoint: Endpoint, **documentation: Any) -> None:
+        async def answer(request: Request) -> Response:
+            return Response(await endpoint(exchange_of(request.scope)), media_type=JSON_TYPE)
+
+        answer.__doc__ = endpoint.__doc__
         router.add_api_route(
-            path, endpoint, methods=["POST"], response_class=Response, **documentation
+            path,
+            answer,
+            name=path.rpartition("/")[2],
+            methods=["POST"],
+            response_class=Response,
+            **documentation,
         )
 
     add(

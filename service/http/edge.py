@@ -10,29 +10,25 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Cancelled, NotReady
-from service.http.errors import PROBLEM_JSON, Problem, Refusal, problem_of
+from service.http.access_log import AccessLog, NoAccessLog
+from service.http.errors import PROBLEM_JSON, Problem, problem_of
 from service.http.exchange import UNROUTED, Exchange
 from service.http.limits import Limits, check_head
 from service.metrics import Metrics
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Exchange], Awaitable[bytes]]  # to the JSON of a 200
 
-access = logging.getLogger("slipway.access")
 log = logging.getLogger("slipway.http")
-
-PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked every few seconds: not worth a line
 
 
 class Edge:
     """Wraps the application. `direct` endpoints are called without a walk through its router.
 
-    The walk costs 45 us a request, which is more than the rest of our own work for one; the same
-    endpoints are registered in the application too, which documents them.
+    The walk and its request and response objects cost as much as all the rest of a request; the
+    same endpoints are registered in the application too, which documents them.
     """
 
     def __init__(
@@ -42,11 +38,13 @@ class Edge:
         direct: Mapping[tuple[str, str], Endpoint],
         limits: Limits,
         metrics: Metrics,
+        access_log: AccessLog | None = None,
     ) -> None:
         self._app = app
         self._direct = direct
         self._limits = limits
         self._metrics = metrics
+        self._access_log = access_log or NoAccessLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI; the server is configured to send neither lifespan nor WebSocket events."""
@@ -63,7 +61,7 @@ class Edge:
     async def _answer(self, exchange: Exchange, scope: Scope) -> None:
         try:
             check_head(scope, exchange.headers, self._limits)
-            exchange.expect_body_within(self._limits.body_s, _too_slow(self._limits.body_s))
+            exchange.expect_body()
             await self._dispatch(exchange, scope)
         except asyncio.CancelledError:
             await self._refuse(exchange, exchange.accept_interruption() or _stopped())
@@ -76,8 +74,7 @@ class Edge:
             await self._app(scope, exchange.receive, exchange.send)
         else:
             exchange.endpoint = exchange.path
-            response = await endpoint(Request(scope, exchange.receive))
-            await response(scope, exchange.receive, exchange.send)
+            await exchange.reply(await endpoint(exchange))
         exchange.outcome = "ok" if exchange.status < HTTPStatus.BAD_REQUEST else "client_error"
 
     async def _refuse(self, exchange: Exchange, error: BaseException) -> None:
@@ -88,7 +85,7 @@ class Edge:
         if exchange.started:
             raise error  # too late for an answer: the server closes the connection
         exchange.close()
-        if isinstance(error, Cancelled | ClientDisconnect):
+        if isinstance(error, Cancelled):
             exchange.status = problem.status
         else:
             await _send_problem(exchange, problem)
@@ -104,18 +101,11 @@ class Edge:
             outcome=exchange.outcome,
             seconds=seconds,
         )
-        if access.isEnabledFor(logging.INFO) and exchange.endpoint not in PROBES:
-            _log_access(exchange, seconds)
+        self._access_log.note(exchange, seconds)
 
 
 def _stopped() -> NotReady:
     return NotReady("The service is shutting down and cut this request short; send it again.")
-
-
-def _too_slow(seconds: float) -> Refusal:
-    return Refusal(
-        HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {seconds:g} s; send it again."
-    )
 
 
 async def _send_problem(exchange: Exchange, problem: Problem) -> None:
@@ -136,21 +126,4 @@ async def _send_problem(exchange: Exchange, problem: Problem) -> None:
 def _log_mistake(exchange: Exchange, error: BaseException) -> None:
     log.error(
         "unexpected error", exc_info=error, extra={"request_id": exchange.request_id.decode()}
-    )
-
-
-def _log_access(exchange: Exchange, seconds: float) -> None:
-    access.info(
-        "request",
-        extra={
-            "request_id": exchange.request_id.decode(),
-            "method": exchange.method,
-            "path": exchange.path,
-            "status": exchange.status,
-            "outcome": exchange.outcome,
-            "model": exchange.model,
-            "version": exchange.version,
-            "items": exchange.items,
-            "duration_ms": round(seconds * 1000, 3),
-        },
     )

@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from service.errors import (
     Cancelled,
@@ -105,8 +104,6 @@ def problem_of(error: BaseException) -> Problem:
         return _service_problem(error)
     if isinstance(error, Refusal):
         return _http_problem(error.status, error.detail)
-    if isinstance(error, ClientDisconnect):
-        return _problem(TABLE[Cancelled], "The client left before its request was complete.")
     if isinstance(error, RequestValidationError):
         return _problem(TABLE[InvalidInput], explain(error.errors()))
     if isinstance(error, HTTPException):

@@ -5,11 +5,11 @@ import binascii
 from base64 import b64decode
 from dataclasses import dataclass
 
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
 
 from service.errors import InvalidInput, UnsupportedMedia
+from service.http.exchange import Exchange
 from service.http.schemas import (
     ClassifyCall,
     ClassifyOptions,
@@ -19,6 +19,7 @@ from service.http.schemas import (
 
 # Longer bodies are taken apart in a thread, so that nobody else waits for it.
 ON_LOOP_BYTES = 64 << 10
+MAX_FIELDS = 8  # of a form, besides its files
 DEFAULTS = ClassifyOptions()
 # curl --data-binary without a Content-Type header says urlencoded, whatever the file is.
 RAW = ("application/octet-stream", "application/x-www-form-urlencoded", "")
@@ -32,38 +33,33 @@ class ImageCall:
     options: ClassifyOptions
 
 
-async def read_images(request: Request, content_type: str, max_images: int) -> ImageCall:
+async def read_images(exchange: Exchange, max_images: int) -> ImageCall:
     """The images of this request; raises InvalidInput or UnsupportedMedia."""
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = exchange.content_type.partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind in RAW:
-        return ImageCall([await _raw(request)], query_options(request))
+        return await _raw(exchange)
     if kind == "application/json":
-        return await _from_json(request)
+        return await _from_json(exchange)
     if kind == "multipart/form-data":
-        return await _from_form(request, max_images)
+        return await _from_form(exchange, max_images)
     raise UnsupportedMedia(
         "Send the image itself with Content-Type: image/jpeg (or png, webp, ...), a multipart "
         'form with `file` parts, or JSON {"images": ["<base64>", ...]}.'
     )
 
 
-def query_options(request: Request) -> ClassifyOptions:
-    """What the query says; nothing is by far the most usual."""
-    if not request.scope["query_string"]:
-        return DEFAULTS
-    return parse_fields(ClassifyOptions, dict(request.query_params))
-
-
-async def _raw(request: Request) -> bytes:
-    body = await request.body()
+async def _raw(exchange: Exchange) -> ImageCall:
+    query = exchange.query()
+    options = parse_fields(ClassifyOptions, query) if query else DEFAULTS
+    body = await exchange.body()
     if not body:
         raise InvalidInput("The body is empty; send the bytes of an image.")
-    return body
+    return ImageCall([body], options)
 
 
-async def _from_json(request: Request) -> ImageCall:
-    body = await request.body()
-    query = dict(request.query_params)
+async def _from_json(exchange: Exchange) -> ImageCall:
+    body = await exchange.body()
+    query = exchange.query()
     if len(body) <= ON_LOOP_BYTES:
         return _parse_json(body, query)
     return await asyncio.to_thread(_parse_json, body, query)
@@ -94,14 +90,15 @@ class _MemoryParser(MultiPartParser):
     spool_max_size = 1 << 30
 
 
-async def _from_form(request: Request, max_images: int) -> ImageCall:
-    parser = _MemoryParser(request.headers, request.stream(), max_files=max_images, max_fields=8)
+async def _from_form(exchange: Exchange, max_images: int) -> ImageCall:
+    headers = Headers(raw=exchange.scope["headers"])
+    parser = _MemoryParser(headers, exchange.chunks(), max_files=max_images, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidInput(f"The multipart form cannot be read: {error.message}") from None
     try:
-        return await _read_form(form, dict(request.query_params))
+        return await _read_form(form, exchange.query())
     finally:
         await form.close()
 

@@ -55,6 +55,13 @@ def check_head(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], limits:
         raise too_large(limits.body_limit(scope["path"]))
 
 
+def too_slow(seconds: float) -> Refusal:
+    """The error for a body that did not arrive within so many seconds."""
+    return Refusal(
+        HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {seconds:g} s; send it again."
+    )
+
+
 def too_large(limit: int) -> PayloadTooLarge:
     """The error for a body of more than `limit` bytes."""
     return PayloadTooLarge(

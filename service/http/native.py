@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
 
 from service.errors import InvalidInput, PayloadTooLarge
 from service.http.client_watch import ClientWatch
-from service.http.exchange import Exchange, exchange_of
+from service.http.exchange import Exchange
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
 from service.http.schemas import Call, SentimentCall, TranslateCall, parse_fields, parse_json
@@ -59,33 +57,30 @@ class NativeApi:
         self._limits = limits
         self._timeout_s = timeout_s
 
-    async def classify(self, request: Request) -> Response:
+    async def classify(self, exchange: Exchange) -> bytes:
         """Tell what is in each image."""
-        exchange = exchange_of(request.scope)
         self._models.lifecycle.require_started()
-        call = await read_images(request, exchange.content_type, self._limits.max_items)
+        call = await read_images(exchange, self._limits.max_items)
         self._limits.check_count(len(call.images))
         options = call.options
         live = self._models.find("image-classification", options.model, options.version)
         predictions = await self._predict(exchange, live, call.images)
         return _answer(live, [image_result(p, options.top_k) for p in predictions])
 
-    async def sentiment(self, request: Request) -> Response:
+    async def sentiment(self, exchange: Exchange) -> bytes:
         """Tell how each text feels."""
-        exchange = exchange_of(request.scope)
         self._models.lifecycle.require_started()
-        call = await _read_call(request, exchange, SentimentCall)
+        call = await _read_call(exchange, SentimentCall)
         texts = call.texts()
         self._limits.check_texts(texts)
         live = self._models.find("text-classification", call.model, call.version)
         predictions = await self._predict(exchange, live, texts)
         return _answer(live, [sentiment_result(p) for p in predictions])
 
-    async def translate(self, request: Request) -> Response:
+    async def translate(self, exchange: Exchange) -> bytes:
         """Translate each text, its line breaks kept."""
-        exchange = exchange_of(request.scope)
         self._models.lifecycle.require_started()
-        call = await _read_call(request, exchange, TranslateCall)
+        call = await _read_call(exchange, TranslateCall)
         live = self._models.find_translator(call.source, call.target, call.model, call.version)
         texts = call.texts()
         self._limits.check_texts(texts)
@@ -102,22 +97,23 @@ class NativeApi:
             return await predict(live, items, exchange.timeout_s(self._timeout_s))
 
 
-async def _read_call(request: Request, exchange: Exchange, schema: type[AnyCall]) -> AnyCall:
+async def _read_call(exchange: Exchange, schema: type[AnyCall]) -> AnyCall:
     """The JSON body, with `model` and `version` from the query where the body does not say."""
-    body = await request.body()
+    body = await exchange.body()
     if not body:
         raise InvalidInput('The body is empty; send JSON such as {"text": "..."}.')
     if len(body) <= ON_LOOP_BYTES:
         call = parse_json(schema, body)
     else:
         call = await asyncio.to_thread(parse_json, schema, body)
-    if not request.scope["query_string"]:
+    query = exchange.query()
+    if not query:
         return call
-    asked = parse_fields(Call, dict(request.query_params))
+    asked = parse_fields(Call, query)
     return call.model_copy(
         update={"model": call.model or asked.model, "version": call.version or asked.version}
     )
 
 
-def _answer(live: LiveModel, results: list[dict[str, Any]]) -> Response:
-    return Response(orjson.dumps(answer(live, results)), media_type="application/json")
+def _answer(live: LiveModel, results: list[dict[str, Any]]) -> bytes:
+    return orjson.dumps(answer(live, results))

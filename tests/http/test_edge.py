@@ -2,24 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
 import pytest
 from prometheus_client import CollectorRegistry
-from starlette.requests import Request
-from starlette.responses import Response
 
 from service.errors import InferenceFailed, InvalidInput, NotReady, Overloaded
 from service.http.client_watch import ClientWatch
-from service.http.edge import Edge
-from service.http.exchange import exchange_of
+from service.http.edge import Edge, Endpoint
+from service.http.exchange import Exchange
 from service.http.limits import Limits
 from service.metrics import Metrics
 from tests.http.asgi import Conversation
 
 pytestmark = pytest.mark.anyio
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 WITH_BODY = [(b"content-length", b"4")]
 
 
@@ -48,12 +44,12 @@ async def _never(scope: object, receive: object, send: object) -> None:
     raise AssertionError("the endpoint is direct")
 
 
-async def echo(request: Request) -> Response:
-    return Response(await request.body())
+async def echo(exchange: Exchange) -> bytes:
+    return await exchange.body()
 
 
 def failing(error: Exception) -> Endpoint:
-    async def fail(request: Request) -> Response:
+    async def fail(exchange: Exchange) -> bytes:
         raise error
 
     return fail
@@ -139,10 +135,10 @@ async def test_a_body_that_does_not_arrive_in_time_is_given_up() -> None:
 
 
 async def test_the_clock_stops_once_the_body_is_here() -> None:
-    async def slow(request: Request) -> Response:
-        await request.body()
+    async def slow(exchange: Exchange) -> bytes:
+        await exchange.body()
         await asyncio.sleep(0.05)
-        return Response(b"done")
+        return b"done"
 
     talk = Conversation(headers=WITH_BODY).body(b"ping")
     assert (await talk.with_(Bench(slow, Limits(body_s=0.01)).edge)).body == b"done"
@@ -190,9 +186,9 @@ async def test_a_client_that_leaves_before_its_turn_cancels_the_work() -> None:
     working = asyncio.Event()
     cancelled = asyncio.Event()
 
-    async def work(request: Request) -> Response:
-        await request.body()
-        with ClientWatch(exchange_of(request.scope), after_s=0):
+    async def work(exchange: Exchange) -> bytes:
+        await exchange.body()
+        with ClientWatch(exchange, after_s=0):
             working.set()
             try:
                 await asyncio.Event().wait()
@@ -225,7 +221,7 @@ async def test_a_client_that_leaves_while_it_sends_counts_as_cancelled() -> None
 async def test_a_request_that_the_server_cuts_short_is_told_so() -> None:
     working = asyncio.Event()
 
-    async def work(request: Request) -> Response:
+    async def work(exchange: Exchange) -> bytes:
         working.set()
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
@@ -241,12 +237,12 @@ async def test_a_request_that_the_server_cuts_short_is_told_so() -> None:
 
 
 async def test_a_request_that_is_answered_leaves_nothing_behind() -> None:
-    async def quick(request: Request) -> Response:
-        await request.body()
-        with ClientWatch(exchange_of(request.scope), after_s=0):
+    async def quick(exchange: Exchange) -> bytes:
+        await exchange.body()
+        with ClientWatch(exchange, after_s=0):
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        return Response(b"done")
+        return b"done"
 
     before = asyncio.all_tasks()
     answer = await Conversation(headers=WITH_BODY).body(b"ping").with_(Bench(quick).edge)
@@ -260,11 +256,11 @@ async def test_every_request_ends_in_exactly_one_outcome() -> None:
     outcomes = ("ok", "client_error", "shed", "expired", "cancelled", "failed", "not_ready")
     pending: list[Exception | None] = [*errors, None, None]
 
-    async def next_one(request: Request) -> Response:
+    async def next_one(exchange: Exchange) -> bytes:
         error = pending.pop()
         if error is not None:
             raise error
-        return Response(b"")
+        return b""
 
     bench = Bench(next_one)
     for _ in range(7):

@@ -4,10 +4,11 @@ from base64 import b64encode
 
 import orjson
 import pytest
-from starlette.requests import Request
 
 from service.errors import InvalidInput, UnsupportedMedia
+from service.http.exchange import Exchange
 from service.http.image_bodies import ImageCall, read_images
+from service.http.limits import Limits
 from tests.http.asgi import Conversation
 
 pytestmark = pytest.mark.anyio
@@ -16,8 +17,10 @@ FORM = "multipart/form-data; boundary=XX"
 
 
 async def read(content_type: str, body: bytes, query: bytes = b"") -> ImageCall:
-    talk = Conversation(query=query, headers=[(b"content-type", content_type.encode())]).body(body)
-    return await read_images(Request(talk.scope(), talk.receive), content_type, 64)
+    headers = [(b"transfer-encoding", b"chunked"), (b"content-type", content_type.encode())]
+    talk = Conversation(query=query, headers=headers).body(body)
+    limits = Limits(body_bytes=8 << 20)
+    return await read_images(Exchange(talk.scope(), talk.receive, talk.send, limits), 64)
 
 
 def part(name: str, value: bytes, filename: str | None = None) -> bytes:
