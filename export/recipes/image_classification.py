@@ -18,7 +18,7 @@ from export.networks.cnn import ResNet
 from export.options import Options
 from export.provenance import provenance
 from export.quantize.images import quantize_images
-from export.recipes.image_data import ImageData, colour_statistics, encoded, load
+from export.recipes.image_data import QUICK_TRAIN, ImageData, colour_statistics, encoded, load
 from export.recipes.image_training import ImageTraining, train_images
 from export.recipes.judging import Examination, Gates, examine
 from export.report import CARD_FILE, CardText, Plot, model_card
@@ -74,7 +74,9 @@ def _settings(options: Options, rows: int) -> ImageTraining:
     settings = QUICK if options.quick else ImageTraining()
     if not options.quick and rows < 10_000:
         settings = replace(settings, batch=64, epochs=30, average_decay=0.98, patience=10)
-    return replace(settings, epochs=options.epochs or settings.epochs, seed=options.seed)
+    usual_rows = QUICK_TRAIN if options.quick else 0
+    epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=settings.epochs)
+    return replace(settings, epochs=epochs, seed=options.seed)
 
 
 def _input(mean: tuple[float, float, float], std: tuple[float, float, float]) -> ImageInput:

@@ -21,7 +21,7 @@ from export.options import Options
 from export.provenance import provenance
 from export.quantize.lstm import quantize_lstm
 from export.recipes.judging import Examination, Gates, examine
-from export.recipes.sentiment_data import SentimentData, load
+from export.recipes.sentiment_data import QUICK_TRAIN, SentimentData, load
 from export.recipes.sentiment_training import (
     SentimentTraining,
     encode_texts,
@@ -86,7 +86,9 @@ def _settings(options: Options, rows: int) -> SentimentTraining:
     settings = QUICK if options.quick else SentimentTraining()
     if not options.quick and rows < 20_000:
         settings = replace(settings, epochs=20, batch_rows=32, average_decay=0.99, patience=5)
-    return replace(settings, epochs=options.epochs or settings.epochs, seed=options.seed)
+    usual_rows = QUICK_TRAIN if options.quick else 0
+    epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=settings.epochs)
+    return replace(settings, epochs=epochs, seed=options.seed)
 
 
 def _candidate(
