@@ -18,7 +18,7 @@ from service.http.schemas import (
 )
 
 # Longer bodies are taken apart in a thread, so that nobody else waits for it.
-ON_LOOP_BYTES = 64 << 10
+ON_LOOP_BYTES = 16 << 10
 MAX_FIELDS = 8  # of a form, besides its files
 DEFAULTS = ClassifyOptions()
 # curl --data-binary without a Content-Type header says urlencoded, whatever the file is.

@@ -19,7 +19,7 @@ from service.repository.models import Models
 from service.tasks.base import TranslationText
 
 # Longer texts are parsed in a thread, so that nobody else waits for it.
-ON_LOOP_BYTES = 64 << 10
+ON_LOOP_BYTES = 16 << 10
 
 AnyCall = TypeVar("AnyCall", bound=Call)
 

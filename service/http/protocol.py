@@ -1,4 +1,5 @@
-"""Uvicorn's HTTP protocol with what it lacks: a limit on the time and size of a request's head.
+"""Uvicorn's HTTP protocol with what it lacks: limits on the time and size of a request's head, and
+patience with a request that arrives while the server leaves.
 
 The body is the edge's matter. A sweep once a second looks for heads that are late; so a request
 pays for one look at the clock, and not for a timer.
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 SWEEP_S = 1.0
+LINGER_S = 0.2
 LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -26,6 +28,7 @@ class HeadLimitProtocol(HttpToolsProtocol):
 
     head_began_s: float | None = None
     head_bytes = 0
+    leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A new connection owes us a head at once."""
@@ -42,6 +45,8 @@ class HeadLimitProtocol(HttpToolsProtocol):
         """The head is complete; the edge judges its size once more, by its parts."""
         self.head_began_s = None
         super().on_headers_complete()
+        if self.leaving:
+            self.cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and stop a head that grows without end."""
@@ -52,6 +57,25 @@ class HeadLimitProtocol(HttpToolsProtocol):
             self.head_bytes += len(data)
             if self.head_bytes > self.max_head_bytes:
                 self.end_with(TOO_LARGE)
+
+    def shutdown(self) -> None:
+        """The server leaves: answer what is here or just arriving, then close."""
+        self.leaving = True
+        if self.is_idle:
+            # The client may have sent a request that we have not read yet.
+            self.loop.call_later(LINGER_S, self.end_if_idle)
+        else:
+            super().shutdown()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def end_if_idle(self) -> None:
+        """Close the connection unless a request came meanwhile."""
+        if self.is_idle:
+            super().shutdown()
 
     def end_if_late(self, now_s: float) -> None:
         """Close the connection if its head has been on its way for too long."""

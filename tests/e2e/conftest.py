@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from blockbuster import BlockBuster
 from tests import tiny_zoo
 
 ROOT = Path(__file__).parents[2]
-START_S, STOP_S = 60.0, 60.0
+STOP_S = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -66,11 +65,6 @@ class Server:
         page = self.client.get("/metrics").text
         line = next(x for x in page.splitlines() if x.startswith("slipway_inflight_requests "))
         return round(float(line.split()[1])) - 1
-
-    def until_in_flight(self, count: int) -> None:
-        deadline_s = time.monotonic() + START_S
-        while self.in_flight() < count:
-            assert time.monotonic() < deadline_s, f"only {self.in_flight()} of {count} in flight"
 
     def left_behind(self) -> list[Path]:
         """Files that the process wrote into its home."""

@@ -130,3 +130,25 @@ async def test_a_large_body_is_not_taken_for_a_head(server: HttpServer) -> None:
     answers = await reader.read()
     assert answers.count(b"HTTP/1.1 200 OK") == 2
     writer.close()
+
+
+async def test_a_request_that_arrives_while_the_server_leaves_is_answered(
+    server: HttpServer,
+) -> None:
+    reader, writer = await connect(server)
+    connection = await until_connected(server)
+    connection.shutdown()
+    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in answer
+    writer.close()
+
+
+async def test_an_idle_connection_is_closed_when_the_server_leaves(server: HttpServer) -> None:
+    reader, writer = await connect(server)
+    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    await reader.readuntil(b"\r\n0\r\n\r\n")
+    only_connection(server).shutdown()
+    assert await reader.read() == b""
+    writer.close()

@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from service.batching.batcher import Batcher
 from service.batching.policy import BatchPolicy
+from service.http.limits import Limits
+from service.http.server import listen, make_server
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle
 from service.repository.models import Models
@@ -130,3 +132,28 @@ async def test_a_request_is_admitted_whole_or_not_at_all(held: Held) -> None:
     held.gate.open.set()
     assert [(await task).status_code for task in (first, *waiting)] == [200] * 4
     assert "a" not in held.gate.ran
+
+
+async def test_a_client_that_hangs_up_a_real_connection_is_not_computed(held: Held) -> None:
+    server = make_server(held.app.edge, limits=Limits(), drain_s=5)
+    listener = listen("127.0.0.1", 0)
+    serving = asyncio.create_task(server.serve([listener]))
+    first = await held.occupied()
+    body = b'{"text": "gone"}'
+    _, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(
+        b"POST /v1/sentiment HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
+    writer.write(body)
+    queue = held.app.models.live[0].batcher
+    while not queue.depth:  # noqa: ASYNC110  # a queue has no event for it
+        await asyncio.sleep(0.001)
+    writer.close()
+    while queue.depth:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    held.gate.open.set()
+    assert (await first).status_code == 200
+    assert held.gate.ran == ["first"]
+    assert held.app.requests("cancelled") == 1
+    server.stop()
+    await serving
