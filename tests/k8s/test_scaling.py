@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.metrics import Metrics
-from tests.k8s.manifests import FILES, K8S, ROOT, Object, amount, component, read, settings, walk
+from tests.k8s.manifests import FILES, K8S, ROOT, Object, amount, component, read, server, walk
 from tests.k8s.prometheus_rule import SOURCES, TARGET, prometheus_rule
 
 # What Prometheus adds to the series of a pod; what the adapter puts in its place.
@@ -92,8 +92,8 @@ def test_both_autoscalers_want_the_same() -> None:
     assert scaled_object()["maxReplicaCount"] == autoscaler()["maxReplicas"]
 
 
-def test_more_pods_come_long_before_a_queue_is_full() -> None:
-    assert targets()["slipway_queue_depth"] <= int(settings()["SLIPWAY_MAX_QUEUE_SIZE"]) / 2
+def test_more_pods_come_as_soon_as_each_processor_has_an_item_waiting() -> None:
+    assert targets()["slipway_queue_depth"] == amount(server()["resources"]["limits"]["cpu"])
 
 
 def test_a_lost_prometheus_is_an_error_and_shrinks_nothing() -> None:
