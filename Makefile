@@ -43,10 +43,11 @@ test-container: $(VENV)/.dev ## build the image and run the stack; installs an e
 	$(BIN)/python -m tests.container.engine \
 		$(BIN)/python -m pytest tests/container tests/monitoring $(ARGS)
 
-test-k8s: $(VENV)/.dev $(K8S)/tools/.made $(K8S)/kubectl ## render the manifests of k8s/, check them
-	SLIPWAY_KUBECTL=$(CURDIR)/$(K8S)/kubectl $(BIN)/python -m pytest tests/k8s $(ARGS)
+test-k8s: $(VENV)/.dev $(K8S)/tools/.made $(K8S)/kubectl ## check the manifests of k8s/, run the pod
 	SLIPWAY_KUBECTL=$(CURDIR)/$(K8S)/kubectl \
 		$(K8S)/tools/bin/python -m tests.k8s.validate $(K8S)/rendered
+	SLIPWAY_KUBECTL=$(CURDIR)/$(K8S)/kubectl $(BIN)/python -m tests.k8s.podman \
+		$(BIN)/python -m pytest tests/k8s $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
