@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from rich.console import Console
 from rich.progress import Progress
 
 T = TypeVar("T")
@@ -22,7 +23,8 @@ def show_if_slow(
             break
     else:
         return
-    with Progress(transient=True) as progress:
+    console = Console(stderr=True)  # standard output is for what the command made
+    with Progress(transient=True, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task(title, total=total)
         for position, item in remaining:
             progress.update(bar, completed=position)
