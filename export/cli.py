@@ -8,7 +8,7 @@ from pathlib import Path
 
 from export.datasets.errors import DatasetError
 from export.gates import GateFailed
-from export.options import Options
+from export.options import Options, OtherRun
 from model_zoo.catalog import DEFAULT_ROOT
 from model_zoo.errors import ModelZooError
 from service.errors import ServiceError
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for task in tasks:
             folder = _make(task, parsed)
             print(folder)  # noqa: T201
-    except (GateFailed, DatasetError, ModelZooError, ServiceError) as error:
+    except (GateFailed, DatasetError, OtherRun, ModelZooError, ServiceError) as error:
         print(f"slipway-export: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:

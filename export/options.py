@@ -1,11 +1,20 @@
 """What a person may choose about a run, whatever the model."""
 
+import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_zoo.manifest import DatasetSource
+
+RUN_FILE = "run.json"
 
 MOST_STRETCHED = 8
+
+
+class OtherRun(Exception):
+    """The work folder holds a run on other data or with other options."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +50,24 @@ class Options:
         """Forget an earlier run where that was asked for, before anything is read from it."""
         if self.fresh and self.folder(name).is_dir():
             shutil.rmtree(self.folder(name))
+
+    def claim(self, name: str, sources: Sequence[DatasetSource]) -> None:
+        """Note what this run learns from, so that no later one goes on from it by mistake.
+
+        A network that has seen other rows may have seen those that would now test it. Raises
+        OtherRun.
+        """
+        facts = {
+            "data": [source.sha256 for source in sources],
+            "languages": self.languages,
+            "quick": self.quick,
+            "seed": self.seed,
+        }
+        note, text = self.folder(name) / RUN_FILE, json.dumps(facts, indent=2) + "\n"
+        if note.exists() and note.read_text() != text:
+            raise OtherRun(
+                f"{self.folder(name)} holds a run on other data or with other options: "
+                f"start over with --fresh, or choose another --name or --work"
+            )
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(text)

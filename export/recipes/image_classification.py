@@ -49,6 +49,7 @@ def make(options: Options) -> str:
     story = Story(name)
     options.start(name)
     data = load(options, _input((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), story)
+    options.claim(name, _sources(data))
     mean, std = colour_statistics([data.train, data.validation])
     settings = _settings(options, len(data.train))
     story.say(f"training on {len(data.train)} images of {data.name}")

@@ -56,6 +56,7 @@ def make(options: Options) -> str:
     story = Story(name)
     options.start(name)
     data = load(options, story)
+    options.claim(name, data.sources)
     size = 2000 if options.quick else VOCABULARY
     tokenizer = kept_tokenizer(
         options.folder(name), lambda: train_review_tokenizer(data.for_vocabulary, size)

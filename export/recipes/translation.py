@@ -64,6 +64,7 @@ def make(options: Options) -> str:
     story = Story(name)
     options.start(name)
     data = load(options, story)
+    options.claim(name, data.sources)
     size = QUICK_VOCABULARY if options.quick else VOCABULARY
     tokenizer = kept_tokenizer(
         options.folder(name), lambda: train_translation_tokenizer(data.for_vocabulary, size)

@@ -195,3 +195,8 @@ def test_what_passes_its_gates_is_published_and_its_folder_printed(
     assert export.out == f"{export.models / 'mine' / '2'}\n"
     first, second = (Catalog(export.models).open("mine", version) for version in (1, 2))
     assert first.read("model.onnx") == second.read("model.onnx")
+    # With other rows it would go on from a network that has seen what would now test it.
+    path.write_text("\n".join(["text,label", *rows[:-1]]))
+    assert export(*words) == 1
+    assert "OtherRun" in export.err
+    assert "--fresh" in export.err

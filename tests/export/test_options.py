@@ -1,8 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from export.options import MOST_STRETCHED, Options
+from export.datasets.generated import opinions
+from export.options import MOST_STRETCHED, Options, OtherRun
 
 
 def options(folder: Path, *, fresh: bool = False, epochs: int | None = None) -> Options:
@@ -36,6 +39,33 @@ def test_a_run_goes_on_from_its_checkpoint_unless_a_fresh_start_is_asked_for(
 
 def test_a_fresh_start_needs_no_earlier_run(tmp_path: Path) -> None:
     options(tmp_path, fresh=True).start("a")
+
+
+def test_the_same_run_may_go_on(tmp_path: Path) -> None:
+    for _ in range(2):
+        options(tmp_path).claim("a", opinions(10).source)
+
+
+@pytest.mark.parametrize(
+    ("change", "seed"),
+    [({"quick": True}, 0), ({"seed": 2}, 0), ({"languages": ("de", "en")}, 0), ({}, 1)],
+    ids=["quick", "seed", "languages", "data"],
+)
+def test_a_run_on_other_data_or_options_is_refused_until_a_fresh_start(
+    tmp_path: Path, change: dict[str, Any], seed: int
+) -> None:
+    options(tmp_path).claim("a", opinions(10).source)
+    other = replace(options(tmp_path), **change)
+    with pytest.raises(OtherRun, match=r"work/a holds a run on other data .* --fresh"):
+        other.claim("a", opinions(10, seed).source)
+    other.claim("b", opinions(10, seed).source)
+    replace(other, fresh=True).start("a")
+    other.claim("a", opinions(10, seed).source)
+
+
+def test_a_checkpoint_without_a_note_is_taken_as_ones_own(tmp_path: Path) -> None:
+    leave_a_checkpoint(options(tmp_path), "a")
+    options(tmp_path).claim("a", opinions(10).source)
 
 
 @pytest.mark.parametrize(
