@@ -28,6 +28,21 @@ def test_the_directions_themselves_stay() -> None:
     assert (turned.diagonal() > 0).all()
 
 
+def test_a_step_follows_the_gradients_before_it_too() -> None:
+    def moved(*gradients: Tensor) -> Tensor:
+        weight = nn.Parameter(torch.zeros(4, 4))
+        optimizer = Muon([weight], lr=0.1)
+        for gradient in gradients:
+            before = weight.detach().clone()
+            weight.grad = gradient.clone()
+            optimizer.step()
+        return weight.detach() - before
+
+    torch.manual_seed(3)
+    past, now = torch.randn(4, 4), torch.randn(4, 4)
+    assert not torch.allclose(moved(20 * past, now), moved(now), atol=1e-3)
+
+
 def test_a_gradient_of_zeros_moves_nothing() -> None:
     assert not orthogonalised(torch.zeros(3, 4)).any()
 

@@ -121,6 +121,24 @@ def test_every_product_with_a_constant_runs_on_bytes(
         assert not any(is_linear(node, left) for node in after.graph.node)
 
 
+def test_what_is_never_negative_uses_all_levels_and_the_rest_both_signs(
+    int8: TransformerGraphs, ranges: dict[str, Range]
+) -> None:
+    for graph in (int8.encoder, int8.decoder):
+        tensors = {t.name: numpy_helper.to_array(t) for t in graph.graph.initializer}
+        kinds = set()
+        for node in graph.graph.node:
+            if node.op_type != "MatMulIntegerToFloat":
+                continue
+            found = ranges[node.input[1].removesuffix(".weight_int8")]
+            scale, zero = float(tensors[node.input[2]]), int(tensors[node.input[4]])
+            kinds.add(zero)
+            # the greatest value lands on the last level, and none beyond it
+            reach = found.high if zero == 0 else max(found.high, -found.low)
+            assert reach / scale + zero == pytest.approx(255, abs=1e-3)
+        assert kinds == {0, 128}
+
+
 def test_scales_of_activations_are_constants(int8: TransformerGraphs) -> None:
     """A scale computed from a batch would tie its rows together."""
     for graph in (int8.encoder, int8.decoder):
