@@ -34,7 +34,8 @@ RUN --mount=type=secret,id=ca_bundle \
         --require-hashes --only-binary :all: --requirement serve.lock; \
     if [ "$FLAVOUR" = gpu ]; then \
         ln -s /opt/slipway/lib/python3*/site-packages/nvidia /opt/slipway/nvidia; \
-    fi
+    fi; \
+    find /opt/slipway -type d -name tests -prune -exec rm -r {} +
 COPY LICENSE README.md pyproject.toml source/
 COPY service source/service/
 COPY model_zoo/*.py model_zoo/py.typed source/model_zoo/

@@ -23,7 +23,8 @@ DEFAULT_BASE = "python:3.11-slim"
 OWN_BASE = "slipway-base:bookworm"
 IN_BASE = "ca-certificates,python3,python3-pip,python3-venv"
 START_S, STOP_S, PULL_S = 60.0, 60.0, 300.0
-# As the official Python image has it, and nothing left that could install more.
+# As slim images are, and as the official Python image has it.
+LEFT_OUT = tuple(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man"))
 HOOKS = (
     'ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
     'rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',

@@ -13,7 +13,7 @@ from PIL import Image
 
 from model_zoo.catalog import Catalog
 from tests import tiny_zoo
-from tests.container.docker import docker, inspect, needs_engine
+from tests.container.docker import BASE_IMAGE, docker, inspect, needs_engine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), needs_engine]
 
@@ -29,17 +29,20 @@ HARDENED = (
 )
 MEGABYTES = 1_000_000
 START_S = 60.0
-CLIENTS = 24
-LONG_TEXT = "The quick brown fox jumps over the lazy dog again. " * 12
+LIST = ("models", "--models", "/models", "--verify", "--json")
+CLIENTS = 32
+# One batch an item and long texts: there is work left when the signal comes, on any machine.
+SLOW = ("serve", "--max-batch-size=1", "--max-queue-size=10000", "--request-timeout-s=240")
+LONG_TEXT = "The quick brown fox jumps over the lazy dog again. " * 40
 
 
 class Container:
-    """A running container of the image, hardened, with the tiny models mounted."""
+    """A running container of the image, hardened; `zoo` is mounted in the place of its models."""
 
-    def __init__(self, image: str, zoo: Path) -> None:
+    def __init__(self, image: str, zoo: Path | None, *arguments: str) -> None:
         began_s = time.monotonic()
-        mount = f"--volume={zoo}:/models:ro"
-        self.name = docker("run", "--detach", *HARDENED, mount, image)
+        mount = [f"--volume={zoo}:/models:ro"] if zoo else []
+        self.name = docker("run", "--detach", *HARDENED, *mount, image, *arguments)
         networks = inspect(self.name)["NetworkSettings"]["Networks"].values()
         (address,) = [network["IPAddress"] for network in networks]
         transport = httpx.HTTPTransport(retries=10)  # while it opens its port
@@ -75,13 +78,13 @@ def container(bare_image: str, zoo: Path) -> Iterator[Container]:
     found.remove()
 
 
-def test_the_image_without_models_is_small(
-    bare_image: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    size = inspect(bare_image, kind="image")["Size"]
+def test_little_is_added_to_the_base(bare_image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """400 MB without models, of which python:3.11-slim takes about 130; another base may differ."""
+    whole = inspect(bare_image, kind="image")["Size"]
+    added = whole - inspect(BASE_IMAGE, kind="image")["Size"]
     with capsys.disabled():
-        sys.stdout.write(f"\nimage without models: {size / MEGABYTES:.0f} MB\n")
-    assert size <= 400 * MEGABYTES
+        sys.stdout.write(f"\n{whole / MEGABYTES:.0f} MB, {added / MEGABYTES:.0f} over the base\n")
+    assert added <= 250 * MEGABYTES
 
 
 def test_it_has_neither_torch_nor_pip_nor_what_trains(bare_image: str) -> None:
@@ -113,16 +116,31 @@ def test_the_default_image_holds_the_published_models(full_image: str) -> None:
     published = {ref.name for ref in Catalog().list()}
     if not published:
         pytest.skip("nothing is published in model_zoo/")
-    listed = docker("run", "--rm", *HARDENED, full_image, "models", "--verify", "--json")
+    listed = docker("run", "--rm", *HARDENED, full_image, *LIST)
     assert all(f'"{name}"' in listed for name in published)
-    assert inspect(full_image, kind="image")["Size"] <= 480 * MEGABYTES
+    added = inspect(full_image, kind="image")["Size"] - inspect(BASE_IMAGE, kind="image")["Size"]
+    assert added <= 330 * MEGABYTES
 
 
-def test_it_is_soon_ready_and_then_healthy(
-    container: Container, capsys: pytest.CaptureFixture[str]
+def test_the_default_image_serves_the_published_models(
+    full_image: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with capsys.disabled():
-        sys.stdout.write(f"\nready {container.ready_after_s:.1f} s after docker run\n")
+    published = {ref.name for ref in Catalog().list()}
+    if not published:
+        pytest.skip("nothing is published in model_zoo/")
+    container = Container(full_image, None)
+    try:
+        live = container.client.get("/v1/models").json()["models"]
+        assert {model["name"] for model in live} == published
+        with capsys.disabled():
+            sys.stdout.write(
+                f"\n{len(live)} models ready {container.ready_after_s:.1f} s after docker run\n"
+            )
+    finally:
+        container.remove()
+
+
+def test_it_is_ready_and_then_healthy(container: Container) -> None:
     deadline_s = time.monotonic() + START_S
     while container.health() != "healthy":
         assert time.monotonic() < deadline_s, inspect(container.name)["State"]["Health"]
@@ -172,18 +190,19 @@ def test_each_task_is_answered_and_no_file_is_left(container: Container) -> None
 def test_under_load_it_answers_what_it_accepted_and_exits_with_0(
     bare_image: str, zoo: Path
 ) -> None:
-    container = Container(bare_image, zoo)
+    container = Container(bare_image, zoo, *SLOW)
+    client = httpx.Client(base_url=container.client.base_url, timeout=300.0)
 
     def ask() -> int:
-        with httpx.Client(base_url=container.client.base_url, timeout=120.0) as client:
-            return client.post("/v1/translate", json={"text": LONG_TEXT}).status_code
+        return client.post("/v1/translate", json={"text": LONG_TEXT}).status_code
 
     try:
         with ThreadPoolExecutor(CLIENTS) as clients:
             answers = [clients.submit(ask) for _ in range(CLIENTS)]
             while container.in_flight() < CLIENTS // 2:
                 assert not all(answer.done() for answer in answers)
-            docker("stop", "--time=60", container.name)
+            assert not all(answer.done() for answer in answers)
+            docker("stop", "--time=300", container.name, timeout_s=320.0)
             ended = [answer.exception() or answer.result() for answer in answers]
         state = inspect(container.name)["State"]
         assert (state["ExitCode"], state["OOMKilled"]) == (0, False)
@@ -192,4 +211,5 @@ def test_under_load_it_answers_what_it_accepted_and_exits_with_0(
         assert ended.count(200) + len(refused) == CLIENTS
         assert ended.count(200) >= CLIENTS // 2
     finally:
+        client.close()
         container.remove()

@@ -123,7 +123,7 @@ def stack(bare_image: str, zoo: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_compose_accepts_the_file_with_every_profile(stack: Stack) -> None:
-    assert "slipway-gpu" not in stack.compose("config", "--services").splitlines()
+    stack.compose("config", "--quiet")
     everything = stack.compose("--profile", "gpu", "config", "--services")
     assert set(everything.splitlines()) == set(compose()["services"])
 
