@@ -23,8 +23,7 @@ DEFAULT_BASE = "python:3.11-slim"
 OWN_BASE = "slipway-base:bookworm"
 IN_BASE = "ca-certificates,python3,python3-pip,python3-venv"
 START_S, STOP_S, PULL_S = 60.0, 60.0, 300.0
-# As slim images are, and as the official Python image has it.
-LEFT_OUT = tuple(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man"))
+# As the official Python image has it, and nothing left that could install more.
 HOOKS = (
     'ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
     'rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
@@ -101,6 +100,7 @@ def daemon() -> Iterator[str]:
     had_bridge = Path("/sys/class/net/docker0").exists()
     folder = Path(tempfile.mkdtemp(prefix="slipway-engine-", dir="/var/tmp"))
     address = f"unix://{folder}/docker.sock"
+    firewall = subprocess.run(["iptables-save"], capture_output=True, check=False).stdout
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -122,6 +122,7 @@ def daemon() -> Iterator[str]:
         process.wait(timeout=STOP_S)
         for left in (folder / "exec" / "netns").glob("*"):
             subprocess.run(["umount", str(left)], capture_output=True, check=False)
+        subprocess.run(["iptables-restore"], input=firewall, capture_output=True, check=False)
         if not had_bridge:
             subprocess.run(["ip", "link", "del", "docker0"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
