@@ -39,7 +39,8 @@ def test_every_text_is_in_exactly_one_batch(rows: list[Ids], tokens: int) -> Non
 
 
 def test_batches_keep_to_their_bounds(rows: list[Ids]) -> None:
-    for batch in batches(rows, 1):
+    # the longest row need not be the last of its batch: many orders show it
+    for batch in (batch for seed in range(40) for batch in batches(rows, seed)):
         assert pad([rows[i] for i in batch], PAD_ID).numel() <= SETTINGS.batch_tokens
         assert len(batch) <= SETTINGS.batch_rows
     assert max(map(len, batches(rows, 1))) == SETTINGS.batch_rows
