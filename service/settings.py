@@ -110,7 +110,7 @@ class Settings(BaseModel):
     max_image_bytes: Bytes = _size(8 << 20, "a request body of images, and one image")
     max_image_pixels: int = _count(25_000_000, "pixels of one image before it is scaled")
     min_image_side: int = _count(1, "pixels of the shorter side of an image")
-    max_text_characters: int = _count(10_000, "characters of one text")
+    max_text_characters: int = _count(32_000, "characters of one text")
     body_timeout_s: float = _timeout(30.0, "time for a request body to arrive, then 408")
     log_level: LogLevel = _setting("info", "what is written to the log")
     log_format: LogFormat = _setting("auto", "form of the log; auto: text on a terminal, else JSON")

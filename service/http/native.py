@@ -29,7 +29,7 @@ class ItemLimits:
     """How much one request may ask for."""
 
     max_items: int = 64
-    max_characters: int = 10_000
+    max_characters: int = 32_000
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """InvalidInput for too many texts, PayloadTooLarge for one that is too long."""
