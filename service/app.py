@@ -105,6 +105,9 @@ class Service:
         except ModelZooError as error:
             raise StartFailed(str(error)) from error
         self._models.serve(live, broken)
+        for model in live:
+            path, _ = CURLS[model.manifest.task]
+            self._metrics.requests_expected(path, model.name, model.version)
         _require_models(self._models, strict=settings.strict)
         self._models.lifecycle.become_ready()
 

@@ -82,13 +82,16 @@ def make_application(
     app.include_router(model_routes(models))
     app.include_router(probe_routes(models, metrics))
     _add_docs(app)
+    direct: dict[tuple[str, str], Endpoint] = {
+        ("POST", CLASSIFY): api.classify,
+        ("POST", SENTIMENT): api.sentiment,
+        ("POST", TRANSLATE): api.translate,
+    }
+    for _, path in direct:
+        metrics.requests_expected(path)
     return Edge(
         app,
-        direct={
-            ("POST", CLASSIFY): api.classify,
-            ("POST", SENTIMENT): api.sentiment,
-            ("POST", TRANSLATE): api.translate,
-        },
+        direct=direct,
         limits=limits,
         metrics=metrics,
         access_log=access_log,

@@ -45,10 +45,37 @@ def test_a_request_is_counted_under_its_outcome_and_timed(
     metrics.request_ended("/v1/classify", "cats", "1", "shed", 0.001)
     assert requests(registry, "cats", "1", "shed") == 1
     assert registry.get_sample_value("slipway_inflight_requests") == 0
-    labels = {"endpoint": "/v1/classify"}
-    assert registry.get_sample_value("slipway_request_duration_seconds_count", labels) == 2
-    total = registry.get_sample_value("slipway_request_duration_seconds_sum", labels)
-    assert total == pytest.approx(0.021)
+    assert seconds(registry, "ok") == (1, 0.02)
+    assert seconds(registry, "shed") == (1, 0.001)
+
+
+def seconds(registry: CollectorRegistry, outcome: Outcome) -> tuple[float | None, float | None]:
+    """How many requests ended so, and how long they took together."""
+    labels = {"endpoint": "/v1/classify", "outcome": outcome}
+    name = "slipway_request_duration_seconds"
+    count = registry.get_sample_value(f"{name}_count", labels)
+    return count, registry.get_sample_value(f"{name}_sum", labels)
+
+
+def test_a_rate_sees_the_first_error_of_what_was_expected(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    metrics.requests_expected("/v1/classify", "cats", "1")
+    metrics.requests_expected("/v1/classify")
+    for outcome in get_args(Outcome):
+        for model, version in (("cats", "1"), ("", "")):
+            labels = {"endpoint": "/v1/classify", "model": model, "version": version}
+            labels["outcome"] = outcome
+            assert registry.get_sample_value("slipway_requests_total", labels) == 0
+    assert seconds(registry, "ok") == (0, 0)
+    assert seconds(registry, "shed") == (None, None)  # nothing asks, so it costs no series
+
+
+def test_the_page_has_no_series_that_nobody_reads(metrics: Metrics) -> None:
+    metrics.model("cats", 1)
+    end(metrics)
+    for accept in ("", "application/openmetrics-text"):
+        assert b"_created" not in metrics.render(accept)[0]
 
 
 def test_what_a_user_asked_for_never_becomes_a_label(

@@ -1,0 +1,31 @@
+"""Makes series with the prefix of the project, and knows the usual edges of histograms."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# The edges that service level objectives may name, in seconds.
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Maker:
+    """Makes series in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        """A counter slipway_`name`, which is exported with _total at its end."""
+        return Counter(f"slipway_{name}", help_text, labels, registry=self._registry)
+
+    def gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        """A gauge slipway_`name`."""
+        return Gauge(f"slipway_{name}", help_text, labels, registry=self._registry)
+
+    def histogram(
+        self, name: str, help_text: str, *labels: str, buckets: Sequence[float] = DURATION_BUCKETS
+    ) -> Histogram:
+        """A histogram slipway_`name`; one without `buckets` measures seconds."""
+        return Histogram(
+            f"slipway_{name}", help_text, labels, buckets=buckets, registry=self._registry
+        )
