@@ -4,7 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from model_zoo.fields import Count, Fraction, Frozen, NonEmpty, NonNegative, Positive, Sha256
+from model_zoo.fields import (
+    Correlation,
+    Count,
+    Fraction,
+    Frozen,
+    NonEmpty,
+    NonNegative,
+    Positive,
+    PositiveFloat,
+    Sha256,
+)
 
 
 class Parity(Frozen):
@@ -27,13 +37,74 @@ class Invariance(Frozen):
 
 
 class Measurement(Frozen):
-    """One figure of quality: what was measured, on what, on how many items."""
+    """One figure of quality: what was measured, on what, on how many items.
+
+    `below_fp32` is what the variant loses against fp32's figure; negative where it gains.
+    """
 
     dataset: NonEmpty
     split: NonEmpty
     metric: NonEmpty
     value: float
     items: Positive
+    below_fp32: float | None = None
+
+
+class ConfidenceScores(Frozen):
+    """How honest probabilities are: expected calibration error over 15 bins of confidence, mean
+    negative log-likelihood of the truth, Brier score. Lower is better."""
+
+    ece: Fraction
+    nll: NonNegative
+    brier: NonNegative
+
+
+class Calibration(Frozen):
+    """Probabilities with the network's own logits and with those divided by the temperature;
+    `uncertain` is the share of the items that the energy threshold flags."""
+
+    dataset: NonEmpty
+    split: NonEmpty
+    items: Positive
+    before: ConfidenceScores
+    after: ConfidenceScores
+    uncertain: Fraction
+
+
+class Strangers(Frozen):
+    """How well items unlike the training data are told from the test split: the area under the
+    ROC curve of the energy and of the highest probability, and the share flagged as uncertain."""
+
+    name: NonEmpty
+    items: Positive
+    auroc_energy: Fraction
+    auroc_confidence: Fraction
+    uncertain: Fraction
+
+
+class Foresight(Frozen):
+    """How a translator's own estimate of quality goes with chrF, sentence by sentence."""
+
+    dataset: NonEmpty
+    split: NonEmpty
+    items: Positive
+    pearson: Correlation
+    spearman: Correlation
+
+
+class Latency(Frozen):
+    """Median time of one run: `batch` items of `length` tokens each (images have no length)."""
+
+    batch: Positive
+    length: Positive | None = None
+    milliseconds: PositiveFloat
+
+
+class Timing(Frozen):
+    """How long the variant takes on one core of this class of machine."""
+
+    machine: NonEmpty
+    runs: Annotated[tuple[Latency, ...], Field(min_length=1)]
 
 
 class Evidence(Frozen):
@@ -42,6 +113,11 @@ class Evidence(Frozen):
     parity: Parity | None = None
     accuracy: tuple[Measurement, ...] = ()
     invariance: Invariance | None = None
+    temperature: PositiveFloat | None = None
+    calibration: tuple[Calibration, ...] = ()
+    strangers: tuple[Strangers, ...] = ()
+    foresight: tuple[Foresight, ...] = ()
+    timing: Timing | None = None
 
 
 class DatasetSource(Frozen):

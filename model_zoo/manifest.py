@@ -23,9 +23,11 @@ from model_zoo.evidence import (
 from model_zoo.fields import FileName, Frozen, Name, NonEmpty, Positive, Sha256
 from model_zoo.files import explain, read_regular_file
 from model_zoo.preprocessing import ImageInput, Preprocessing, TextInput, TranslationInput
+from model_zoo.self_knowledge import Confidence, QualityEstimate, SelfTest
 
 __all__ = [
     "ArtefactFile",
+    "Confidence",
     "DType",
     "DatasetSource",
     "Evidence",
@@ -40,7 +42,9 @@ __all__ = [
     "Preprocessing",
     "Provenance",
     "Provider",
+    "QualityEstimate",
     "Role",
+    "SelfTest",
     "Task",
     "TensorSpec",
     "TextInput",
@@ -101,6 +105,7 @@ class Variant(Frozen):
     graphs: Annotated[tuple[Graph, ...], Field(min_length=1)]
     providers: Annotated[tuple[Provider, ...], Field(min_length=1)]
     needs: tuple[NonEmpty, ...] = ()
+    self_test: SelfTest | None = None
     evidence: Evidence = Evidence()
 
     def graph(self, role: Role) -> Graph:
@@ -134,6 +139,8 @@ class Manifest(Frozen):
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
     files: tuple[ArtefactFile, ...] = ()
     limits: Limits = Limits()
+    confidence: Confidence | None = None
+    quality: QualityEstimate | None = None
     provenance: Provenance
 
     def variant(self, precision: Precision) -> Variant:
@@ -194,6 +201,10 @@ def _contradictions(manifest: Manifest, entries: tuple[ArtefactFile, ...]) -> It
     if manifest.preprocessing.kind != PREPROCESSING[manifest.task]:
         yield f"preprocessing.kind: {manifest.preprocessing.kind!r} does not suit {manifest.task}"
     yield from _label_problems(manifest)
+    if manifest.confidence and manifest.task == "translation":
+        yield "confidence: a translation has quality instead"
+    if manifest.quality and manifest.task != "translation":
+        yield "quality: only a translation has one"
     for precision, count in Counter(v.precision for v in manifest.variants).items():
         if count > 1:
             yield f"variants: {precision} stands {count} times"
@@ -227,6 +238,9 @@ def _file_problems(manifest: Manifest, entries: tuple[ArtefactFile, ...]) -> Ite
             entry.sha256,
         ):
             yield f"files: {entry.file} is promised twice, with different contents"
+    for variant in manifest.variants:
+        if variant.self_test and variant.self_test.file not in promised:
+            yield f"files: {variant.self_test.file}, which a self-test names, is not listed"
     tokenizer = getattr(manifest.preprocessing, "tokenizer", None)
     if tokenizer is not None and tokenizer not in promised:
         yield f"files: {tokenizer}, which preprocessing names, is not listed"
