@@ -1,0 +1,50 @@
+"""Sentiment over HTTP with long and short texts mixed, against sorted batches offline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+from bench.child import Child
+from bench.closed_loop import turn
+from bench.corpora import feeling_texts
+from bench.place import Place
+from bench.row import Row, median
+from bench.serving import serving
+
+TEXTS = 512
+BATCH_SIZES = (1, 4, 8, 16, 32)
+
+
+def measure(place: Place) -> Iterator[Row]:
+    """One row."""
+    with (
+        Child("bench.text_ceiling", str(place.models), str(TEXTS), cores={place.core}) as ceiling,
+        serving(place) as server,
+    ):
+        texts, source = feeling_texts(TEXTS)
+        probes = {size: ceiling.ask(seconds=0.1, batch_size=size) for size in BATCH_SIZES}
+        best = max(probes, key=lambda size: float(probes[size]["rate"]))
+        requests = [
+            server.target.post(
+                "/v1/sentiment", json.dumps({"text": t}).encode(), "application/json"
+            )
+            for t in texts
+        ]
+        seconds = place.seconds(5.0)
+        asyncio.run(turn(server, requests, 32, 1.0))
+        pairs = []
+        for _ in range(place.rounds):
+            rate = float(ceiling.ask(seconds=seconds, batch_size=best)["rate"])
+            pairs.append((rate, asyncio.run(turn(server, requests, 32, seconds))))
+    most, served = median([rate for rate, _ in pairs]), median([t.rate for _, t in pairs])
+    yield Row.of_rounds(
+        "sentiment",
+        "sentiment, one core, 32 clients, mixed lengths ÷ length-sorted offline batches",
+        [found.rate / rate for rate, found in pairs],
+        0.85,
+        detail=f"{served:.0f} of {most:.0f} texts/s (batch {best}; {source}); "
+        f"p99 {pairs[0][1].p99_ms:.0f} ms",
+        figures={"served": served, "ceiling": most},
+    )
