@@ -12,59 +12,91 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
+from service.batching.bridge import Bridge
 from service.batching.desk import BatchWorker, Desk
-from service.batching.drain_rate import DrainRate
-from service.batching.isolation import LATE, RunBatch
+from service.batching.isolation import LATE, RunBatch, Stoppable
 from service.batching.ledger import Ledger
 from service.batching.line import Line
 from service.batching.observer import BatchObserver, NoObserver
-from service.batching.policy import BatchPolicy
+from service.batching.pace import BatchPace, StreamPace
+from service.batching.policy import BatchPolicy, Priority
 from service.batching.queueing import QueuedItem, Submission
+from service.batching.reception import LEAVING, Newcomers, Reception
+from service.batching.sharing import InFlight
 from service.batching.stream import Streaming, StreamWorker
+from service.batching.surroundings import Surroundings
 from service.batching.workers import Step, Workers
-from service.errors import DeadlineExceeded, NotReady, Overloaded, ServiceError
+from service.errors import DeadlineExceeded, NotReady, ServiceError
 from service.metrics import ItemOutcome
 
 P = TypeVar("P")
 R = TypeVar("R")
 
-LEAVING = "The model is being taken out of service; send the item again."
+Progress = Callable[[int, Any], None]
 
 
 class Batcher(Generic[P, R]):
     """Runs a model on `workers` threads. All `async` methods belong to one event loop.
 
     `run` gets 1 to `max_batch_size` parts and returns one answer for each, in order; an exception
-    among the answers is the answer of that part. Or it is `Streaming`, for a model that items may
-    join and leave between its steps. `clock` tells seconds, monotonic.
+    among the answers is the answer of that part. It may be `Stoppable`; or `Streaming`, for a model
+    that items may join and leave between its steps. `clock` tells seconds, monotonic.
     """
 
     def __init__(
         self,
-        run: RunBatch[P, R] | Streaming[P, R],
+        run: RunBatch[P, R] | Stoppable[P, R] | Streaming[P, R],
         policy: BatchPolicy,
         *,
         workers: int = 1,
         clock: Callable[[], float] = time.monotonic,
         observer: BatchObserver | None = None,
         name: str = "batch",
+        surroundings: Surroundings | None = None,
     ) -> None:
-        self._policy = policy
+        around = surroundings or Surroundings()
         self._clock = clock
         self._observer = observer or NoObserver()
-        self._rate = DrainRate()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._bridge = Bridge()
         self._idle = asyncio.Event()
-        self._line: Line[P] = Line(policy, clock)
-        self._ledger = Ledger(withdraw=self._line.leave, listener=self._observer.items_ended)
-        self._observer.queue_opened(self._line.__len__, policy.max_queue_size)
-        desk: Desk[P, R] = Desk(self._line, clock, self._observer, self._send)
-        self._workers = Workers(lambda: _worker(run, desk), count=workers, name=name)
+        self.latency = around.latency
+        streamed = StreamPace() if isinstance(run, Streaming) else None
+        pace = streamed or BatchPace(self.latency, policy.max_batch_size)
+        self._line: Line[P] = Line(policy, clock, pace)
+        self._in_flight: InFlight[P] = InFlight(around.sharing)
+        self._ledger = Ledger(abandoned=self._abandon, listener=self._observer.items_ended)
+        self._reception = Reception(
+            self._line,
+            policy,
+            pace,
+            self._in_flight,
+            workers=workers,
+            chance=around.chance,
+            listener=self._observer.item_looked_up,
+        )
+        self._observer.queue_opened(
+            self._line.__len__, policy.max_queue_size, self._reception.queue_s
+        )
+        desk: Desk[P, R] = Desk(
+            self._line, clock, self._observer, self._send, self._tell, around.turn
+        )
+
+        def make_step() -> Step:
+            if isinstance(run, Streaming):
+                return StreamWorker(run.open(), desk, streamed or StreamPace())
+            return BatchWorker(run, desk, self.latency)
+
+        self._workers = Workers(make_step, count=workers, name=name)
 
     @property
     def depth(self) -> int:
         """How many items wait."""
         return len(self._line)
+
+    @property
+    def queue_s(self) -> float:
+        """Predicted seconds until all that waits now is taken."""
+        return self._reception.queue_s()
 
     @property
     def workers_alive(self) -> int:
@@ -76,28 +108,48 @@ class Batcher(Generic[P, R]):
         """How many items ended in which way since the start."""
         return self._ledger.outcomes
 
-    async def submit(self, part: P, *, cost: int = 1, deadline: float) -> R:
+    async def submit(
+        self, part: P, *, cost: int = 1, deadline: float, priority: Priority = "interactive"
+    ) -> R:
         """The answer for one part; see `submit_many`."""
-        (answer,) = await self._answers((part,), (cost,), deadline, keeps_errors=False)
+        newcomer = Newcomers((part,), (cost,), priority)
+        (answer,) = await self._answers(newcomer, deadline, keeps_errors=False)
         return cast("R", answer)
 
     async def submit_many(
-        self, parts: Sequence[P], *, costs: Sequence[int] | None = None, deadline: float
+        self,
+        parts: Sequence[P],
+        *,
+        costs: Sequence[int] | None = None,
+        deadline: float,
+        priority: Priority = "interactive",
     ) -> list[R]:
         """The answers for `parts`, in order; all of them are admitted, or none.
 
-        `deadline` is in seconds of the clock. Raises Overloaded (the queue is full), NotReady (it
-        drains), DeadlineExceeded (at the deadline, also while the batch runs) and the first error
-        of a part, which withdraws the others. If the caller is cancelled, parts that still wait
-        are not computed.
+        `deadline` is in seconds of the clock. Raises Overloaded (too much waits already, or the
+        deadline cannot be met), NotReady (it drains), DeadlineExceeded (at the deadline, also while
+        the batch runs) and the first error of a part, which withdraws the others. If the caller
+        is cancelled, parts that still wait are not computed.
         """
-        return await self._answers(parts, costs, deadline, keeps_errors=False)
+        newcomers = Newcomers(parts, costs or (1,) * len(parts), priority)
+        return await self._answers(newcomers, deadline, keeps_errors=False)
 
     async def submit_each(
-        self, parts: Sequence[P], *, costs: Sequence[int] | None = None, deadline: float
+        self,
+        parts: Sequence[P],
+        *,
+        costs: Sequence[int] | None = None,
+        deadline: float,
+        priority: Priority = "interactive",
+        on_progress: Progress | None = None,
     ) -> list[R | ServiceError]:
-        """As `submit_many`, but the error of a part stands in the list, as that part's answer."""
-        return await self._answers(parts, costs, deadline, keeps_errors=True)
+        """As `submit_many`, but the error of a part stands in the list, as that part's answer.
+
+        `on_progress` hears on the event loop, with the place of a part, what a `Streaming` model
+        knows of its answer before it is complete.
+        """
+        newcomers = Newcomers(parts, costs or (1,) * len(parts), priority)
+        return await self._answers(newcomers, deadline, keeps_errors=True, on_progress=on_progress)
 
     async def drain(self) -> None:
         """Accept nothing new, and return when everything that was accepted has run."""
@@ -111,7 +163,7 @@ class Batcher(Generic[P, R]):
             return
         leftovers = self._line.close()
         self._observer.queue_closed(self._line.__len__)
-        self._on_loop(self._refuse, leftovers)
+        self._bridge.call(self._refuse, leftovers)
 
     def join(self, timeout_s: float) -> bool:
         """Block until the workers have ended after `close`, or time is up; True if they have."""
@@ -120,65 +172,53 @@ class Batcher(Generic[P, R]):
     # On the event loop.
 
     async def _answers(
-        self, parts: Sequence[P], costs: Sequence[int] | None, deadline: float, keeps_errors: bool
+        self,
+        newcomers: Newcomers[P],
+        deadline: float,
+        *,
+        keeps_errors: bool,
+        on_progress: Progress | None = None,
     ) -> list[Any]:
-        if not parts:
+        size = len(newcomers.parts)
+        if not size:
             return []
-        submission = self._admit(parts, costs or (1,) * len(parts), deadline, keeps_errors)
+        answer: asyncio.Future[list[Any]] = self._bridge.bind().create_future()
+        submission: Submission[P] = Submission(
+            answer, deadline, keeps_errors, [None] * size, size, on_progress=on_progress
+        )
+        self._admit(submission, newcomers)
         try:
-            return await submission.answer
+            return await answer
         finally:
             if submission.unanswered:
                 self._end(submission, "cancelled")
 
-    def _admit(
-        self, parts: Sequence[P], costs: Sequence[int], deadline: float, keeps_errors: bool
-    ) -> Submission[P]:
-        loop = self._bind()
+    def _admit(self, submission: Submission[P], newcomers: Newcomers[P]) -> None:
         now_s = self._clock()
-        size = len(parts)
-        if deadline <= now_s:
+        if submission.deadline_s <= now_s:
+            size, submission.unanswered = submission.unanswered, 0
             self._ledger.count("expired", size)
             raise DeadlineExceeded(LATE)
-        submission: Submission[P] = Submission(
-            loop.create_future(), deadline, keeps_errors, [None] * size, size
-        )
-        submission.items = [
-            QueuedItem(part, cost, now_s, place, submission)
-            for place, (part, cost) in enumerate(zip(parts, costs, strict=True))
-        ]
-        if not self._line.enter(submission.items):
-            submission.release()
-            self._ledger.count("shed", size)
-            raise self._refusal()
-        submission.timer = loop.call_later(deadline - now_s, self._expire, submission)
-        return submission
-
-    def _bind(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._loop is not None and not self._loop.is_closed():
-                raise RuntimeError("a batcher belongs to one event loop")
-            self._loop = loop
-        return loop
-
-    def _refusal(self) -> ServiceError:
-        if not self._line.accepting:
-            return NotReady(LEAVING)
-        waiting = len(self._line)
-        wait_s = max(1.0, self._rate.seconds_for(waiting, workers=len(self._workers)))
-        return Overloaded(
-            f"{waiting} items wait already and {self._policy.max_queue_size} may; "
-            f"try again in {wait_s:.0f} s.",
-            wait_s,
-        )
+        seated = self._reception.seat(submission, newcomers, now_s)
+        if refusal := self._reception.let_in(seated.new, submission.deadline_s - now_s):
+            submission.unanswered += seated.kept  # all of it is refused, kept answers too
+            self._ledger.end(submission, "shed")
+            raise refusal
+        if seated.kept:
+            self._ledger.count("ok", seated.kept)
+        if submission.unanswered:
+            loop = asyncio.get_running_loop()
+            submission.timer = loop.call_later(
+                submission.deadline_s - now_s, self._expire, submission
+            )
 
     def _expire(self, submission: Submission[P]) -> None:
         self._end(submission, "expired", DeadlineExceeded(LATE))
 
     def _refuse(self, items: Sequence[QueuedItem[P]]) -> None:
         for item in items:
-            self._end(item.submission, "shed", NotReady(LEAVING))
+            for claim in tuple(item.claims):
+                self._end(claim.submission, "shed", NotReady(LEAVING))
 
     def _end(
         self, submission: Submission[P], outcome: ItemOutcome, error: Exception | None = None
@@ -186,36 +226,35 @@ class Batcher(Generic[P, R]):
         self._ledger.end(submission, outcome, error)
         self._notice_idle()
 
-    def _settle(
-        self, batch: Sequence[QueuedItem[P]], answers: Sequence[R | Exception], seconds: float
-    ) -> None:
+    def _abandon(self, items: Sequence[QueuedItem[P]]) -> None:
+        """Nobody waits for these items any more: out of the line, and out of work."""
+        self._line.leave(items)
+        for item in items:
+            self._in_flight.remove(item)
+            if item.run is not None and item.run.stop_if_abandoned():
+                self._observer.run_stopped()
+
+    def _settle(self, batch: Sequence[QueuedItem[P]], answers: Sequence[R | Exception]) -> None:
+        for item, answer in zip(batch, answers, strict=True):
+            item.run = None
+            self._in_flight.answered(item, answer)
         self._ledger.settle(batch, answers)
-        if seconds > 0.0:
-            self._rate.measured(len(batch), seconds)
-        self._line.finished(len(batch))
+        self._line.finished(batch)
         self._notice_idle()
+
+    def _progressed(self, item: QueuedItem[P], known: object) -> None:
+        for claim in item.claims:
+            if claim.submission.on_progress is not None and not claim.submission.answer.done():
+                claim.submission.on_progress(claim.place, known)
 
     def _notice_idle(self) -> None:
         if not self._line.accepting and self._line.idle:
             self._idle.set()
 
-    def _send(
-        self, batch: Sequence[QueuedItem[P]], answers: Sequence[R | Exception], seconds: float
-    ) -> None:
-        """Called on the worker threads."""
-        self._on_loop(self._settle, batch, answers, seconds)
+    # Called on the worker threads.
 
-    def _on_loop(self, callback: Callable[..., None], *args: object) -> None:
-        if self._loop is None:  # nothing was ever submitted
-            return
-        try:
-            self._loop.call_soon_threadsafe(callback, *args)
-        except RuntimeError:
-            if not self._loop.is_closed():
-                raise
+    def _send(self, batch: Sequence[QueuedItem[P]], answers: Sequence[R | Exception]) -> None:
+        self._bridge.call(self._settle, batch, answers)
 
-
-def _worker(run: RunBatch[P, R] | Streaming[P, R], desk: Desk[P, R]) -> Step:
-    if isinstance(run, Streaming):
-        return StreamWorker(run.open(), desk)
-    return BatchWorker(run, desk)
+    def _tell(self, item: QueuedItem[P], known: object) -> None:
+        self._bridge.call(self._progressed, item, known)

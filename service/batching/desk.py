@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from service.batching.isolation import BROKEN, RunBatch, answer_each
-from service.batching.line import Line
+from service.batching.cost import LatencyModel
+from service.batching.isolation import BROKEN, RunBatch, Stoppable, answer_each
+from service.batching.line import Line, Taken
 from service.batching.observer import BatchObserver
-from service.batching.queueing import QueuedItem
+from service.batching.queueing import QueuedItem, Run
+from service.batching.surroundings import Turn, no_turn
 from service.errors import InferenceFailed
+from service.metrics import ReleaseReason
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -20,54 +23,86 @@ R = TypeVar("R")
 class Desk(Generic[P, R]):
     """Where a worker finds its work and leaves its answers.
 
-    `send` takes items, their answers and the seconds of work behind them to the event loop.
+    `send` takes items and their answers to the event loop, `tell` what is known of one before
+    its answer is complete. `turn` is held while working.
     """
 
     line: Line[P]
     clock: Callable[[], float]
     observer: BatchObserver
-    send: Callable[[Sequence[QueuedItem[P]], Sequence[R | Exception], float], None]
+    send: Callable[[Sequence[QueuedItem[P]], Sequence[R | Exception]], None]
+    tell: Callable[[QueuedItem[P], Any], None]
+    turn: Turn = no_turn
 
-    def take(self) -> list[QueuedItem[P]]:
-        """Wait for the next batch; [] when there will be no more."""
+    def take(self) -> Taken[P]:
+        """The batch that is due; empty if others were faster."""
         try:
             return self.line.take()
         except BaseException:  # choosing failed, and would fail again on the same items
             self.send_failures(self.line.take_all())
             raise
 
-    def started(self, items: Sequence[QueuedItem[P]], now_s: float) -> None:
+    def started(self, items: Sequence[QueuedItem[P]], now_s: float, reason: ReleaseReason) -> None:
         """Tell the observer that these items wait no longer."""
-        self.observer.batch_started(len(items), [now_s - item.arrival_s for item in items])
+        self.observer.batch_started(len(items), [now_s - item.arrival_s for item in items], reason)
 
     def send_failures(self, items: Sequence[QueuedItem[P]]) -> None:
         """Answer all of them with InferenceFailed."""
-        self.send(items, [InferenceFailed(BROKEN) for _ in items], 0.0)
+        self.send(items, [InferenceFailed(BROKEN) for _ in items])
 
 
 class BatchWorker(Generic[P, R]):
     """One thread's share of the work, batch by batch; see `Workers`."""
 
-    def __init__(self, run_batch: RunBatch[P, R], desk: Desk[P, R]) -> None:
-        self._run_batch = run_batch
+    def __init__(
+        self, run: RunBatch[P, R] | Stoppable[P, R], desk: Desk[P, R], model: LatencyModel
+    ) -> None:
+        self._run = run
         self._desk = desk
+        self._model = model
 
     def __call__(self) -> bool:
         """Take one batch, run it, send its answers; False when there will be no more."""
         desk = self._desk
-        batch = desk.take()
-        if not batch:
+        if not desk.line.wait():
             return False
+        with desk.turn():  # before choosing: a batch goes on forming while its worker waits
+            batch, reason = desk.take()
+            if batch:
+                self._answer(batch, reason)
+        return True
+
+    def _answer(self, batch: list[QueuedItem[P]], reason: ReleaseReason) -> None:
+        desk = self._desk
         began_s = desk.clock()
         try:
-            desk.started(batch, began_s)
+            desk.started(batch, began_s, reason)
+            run_batch = self._prepare(batch)
             answers = answer_each(
-                self._run_batch,
+                run_batch,
                 [item.part for item in batch],
                 lambda place: batch[place].is_wanted(desk.clock()),
             )
+            if not any(isinstance(answer, Exception) for answer in answers):
+                self._learn(batch, desk.clock() - began_s)
         except BaseException:
             desk.send_failures(batch)
             raise
-        desk.send(batch, answers, desk.clock() - began_s)
-        return True
+        desk.send(batch, answers)
+
+    def _prepare(self, batch: Sequence[QueuedItem[P]]) -> RunBatch[P, R]:
+        """The model, with a way to stop this run where it has one."""
+        chosen = self._run
+        if not isinstance(chosen, Stoppable):
+            return chosen
+        stop = chosen.new_stop()
+        run: Run[P] = Run(batch, stop.set)
+        for item in batch:
+            item.run = run
+        return lambda parts: chosen.run(parts, stop)
+
+    def _learn(self, batch: Sequence[QueuedItem[P]], seconds: float) -> None:
+        size, length = len(batch), max(item.cost for item in batch)
+        if self._model.trusted:
+            self._desk.observer.batch_predicted(self._model.seconds(size, length), seconds)
+        self._model.measured(size, length, seconds)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from service.errors import (
+    Cancelled,
     DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
@@ -20,6 +22,23 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 RunBatch = Callable[[list[P]], Sequence[R | Exception]]
+
+
+class Stop(Protocol):
+    """Ends a run from another thread; the run then raises Cancelled."""
+
+    def set(self) -> None:
+        """End the run as soon as it can, and every later run with it at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stoppable(Generic[P, R]):
+    """A model whose runs can be stopped: each run is given a `new_stop()` of its own."""
+
+    run: Callable[[list[P], Any], Sequence[R | Exception]]
+    new_stop: Callable[[], Stop]
+
 
 log = logging.getLogger("slipway.batching")
 
@@ -37,6 +56,8 @@ def answer_each(
     """
     try:
         return _run(run_batch, parts)
+    except Cancelled as error:  # stopped: nobody waits for any of them
+        return [error for _ in parts]
     except Exception as error:
         if len(parts) == 1:
             return [shown(error)]

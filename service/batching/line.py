@@ -5,31 +5,49 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from threading import Condition
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from service.batching.policy import BatchPolicy
-from service.batching.queueing import QueuedItem
+from service.batching.pace import Pace
+from service.batching.policy import BatchPolicy, Priority
+from service.batching.queueing import Claim, QueuedItem
+from service.metrics import ReleaseReason
 
 P = TypeVar("P")
 
 
-class Line(Generic[P]):
-    """Items in order of arrival; any of them can leave at once. Safe for threads.
+class Taken(NamedTuple, Generic[P]):
+    """Items that left the line together, and why there are not more of them."""
 
-    Its lock is held for microseconds, so the event loop may take it too.
+    items: list[QueuedItem[P]]
+    reason: ReleaseReason
+
+
+class Line(Generic[P]):
+    """Items in order of arrival, interactive before bulk; any of them can leave at once.
+
+    Safe for threads. Its lock is held for microseconds, so the event loop may take it too.
     """
 
-    def __init__(self, policy: BatchPolicy, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: BatchPolicy, clock: Callable[[], float], pace: Pace | None = None
+    ) -> None:
         self._policy = policy
         self._clock = clock
+        self._pace = pace
         self._changed = Condition()
-        self._items: OrderedDict[QueuedItem[P], None] = OrderedDict()
+        self._items: dict[Priority, OrderedDict[QueuedItem[P], None]] = {
+            "interactive": OrderedDict(),
+            "bulk": OrderedDict(),
+        }
+        self._waiting_s: dict[Priority, float] = {"interactive": 0.0, "bulk": 0.0}
         self._running = 0
+        self._running_s = 0.0
+        self._passed_over = 0  # batches in a row that left a bulk item standing
         self._accepting = True
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items["interactive"]) + len(self._items["bulk"])
 
     @property
     def accepting(self) -> bool:
@@ -45,57 +63,96 @@ class Line(Generic[P]):
     def idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
         with self._changed:
-            return not self._items and not self._running
+            return not len(self) and not self._running
+
+    @property
+    def running_s(self) -> float:
+        """Predicted seconds of one worker for what was taken and has no answer yet."""
+        return self._running_s
+
+    def waiting_s(self, priority: Priority = "bulk") -> float:
+        """Predicted seconds of one worker for all that waits before a newcomer."""
+        before = self._waiting_s["interactive"]
+        return before if priority == "interactive" else before + self._waiting_s["bulk"]
 
     def enter(self, items: Sequence[QueuedItem[P]]) -> bool:
         """Let all `items` in, or none; False means refused."""
         with self._changed:
             if not self._accepting or not self._policy.admits(
-                waiting=len(self._items), arriving=len(items)
+                waiting=len(self), arriving=len(items)
             ):
                 return False
             for item in items:
-                self._items[item] = None
+                self._items[item.priority][item] = None
+                self._waiting_s[item.priority] += item.share_s
             self._changed.notify()
         return True
+
+    def claim(self, item: QueuedItem[P], claim: Claim) -> bool:
+        """Let one more wait for this item; False if it will never be answered."""
+        with self._changed:
+            if item.gone:
+                return False
+            item.claims.append(claim)
+            return True
 
     def leave(self, items: Iterable[QueuedItem[P]]) -> None:
         """Remove those of `items` that still wait."""
         with self._changed:
             for item in items:
-                self._items.pop(item, None)
+                self._remove(item)
 
-    def take(self) -> list[QueuedItem[P]]:
-        """Wait for the next batch and take it, to be reported as `finished`; [] when closed."""
+    def wait(self) -> bool:
+        """Wait until a batch is due; False when there will be no more."""
         with self._changed:
-            while self._items or not self._closed:
+            while len(self) or not self._closed:
                 pause_s = self._seconds_to_wait()
-                if pause_s == 0.0 and (batch := self._choose()):
-                    return self._hand_out(batch)
-                if pause_s != 0.0:
-                    self._changed.wait(pause_s)
-            return []
+                if pause_s == 0.0:
+                    return True
+                self._changed.wait(pause_s)
+            return False
 
-    def take_now(self, most: int) -> list[QueuedItem[P]]:
+    def take(self) -> Taken[P]:
+        """The batch that is due, to be reported as `finished`; empty if others were faster."""
+        with self._changed:
+            if self._seconds_to_wait() != 0.0:
+                return Taken([], "idle")
+            return self._hand_out(self._choose())
+
+    def join(self, most: int) -> list[QueuedItem[P]]:
         """Up to `most` items that may join a run which goes on, without waiting; often none."""
         with self._changed:
-            if not self._items or not self._policy.may_join(
+            if not len(self) or not self._policy.may_join(
                 free=most, oldest_age_s=self._oldest_age_s()
             ):
                 return []
-            return self._hand_out(self._choose(most))
+            if self._turn_of() == "bulk":
+                most -= self._policy.join_size
+            return self._hand_out(self._choose(most)).items if most > 0 else []
 
     def take_all(self) -> list[QueuedItem[P]]:
         """Take everything that waits, to be reported as `finished`."""
         with self._changed:
             items = self._clear()
-            self._running += len(items)
+            self._count_running(items)
             return items
 
-    def finished(self, count: int) -> None:
-        """So many of the items that were taken have their answers."""
+    def drop(self, items: Sequence[QueuedItem[P]]) -> list[QueuedItem[P]]:
+        """Those of `items` that nobody waits for any more: from now on nobody can."""
+        now_s = self._clock()
         with self._changed:
-            self._running -= count
+            dropped = [item for item in items if not item.is_wanted(now_s)]
+            for item in dropped:
+                item.gone = True
+            return dropped
+
+    def finished(self, items: Sequence[QueuedItem[P]]) -> None:
+        """These items, which were taken, have their answers."""
+        with self._changed:
+            self._running -= len(items)
+            left_s = self._running_s - sum(item.share_s for item in items)
+            # Back to exactly zero, so that errors of rounding cannot add up.
+            self._running_s = max(0.0, left_s) if self._running else 0.0
 
     def stop_accepting(self) -> None:
         """Refuse all newcomers, and delay partial batches no longer."""
@@ -111,44 +168,83 @@ class Line(Generic[P]):
             self._changed.notify_all()
             return self._clear()
 
+    # Under the lock.
+
     def _seconds_to_wait(self) -> float | None:
         """0 to take a batch now, None to wait for a first item."""
-        if not self._items:
+        if not len(self):
             return None
         if not self._accepting:
             return 0.0
-        return self._policy.seconds_to_wait(
-            waiting=len(self._items), oldest_age_s=self._oldest_age_s()
-        )
+        return self._policy.seconds_to_wait(waiting=len(self), oldest_age_s=self._oldest_age_s())
 
     def _oldest_age_s(self) -> float:
-        return self._clock() - next(iter(self._items)).arrival_s
+        firsts = [next(iter(items)).arrival_s for items in self._items.values() if items]
+        return self._clock() - min(firsts)
 
-    def _hand_out(self, batch: list[QueuedItem[P]]) -> list[QueuedItem[P]]:
-        self._running += len(batch)
-        if batch and self._items:  # more than one worker's share: pass the word on
+    def _hand_out(self, batch: Taken[P]) -> Taken[P]:
+        self._count_running(batch.items)
+        if batch.items and len(self):  # more than one worker's share: pass the word on
             self._changed.notify()
         return batch
 
-    def _choose(self, most: int | None = None) -> list[QueuedItem[P]]:
+    def _count_running(self, items: Sequence[QueuedItem[P]]) -> None:
+        self._running += len(items)
+        self._running_s += sum(item.share_s for item in items)
+
+    def _turn_of(self) -> Priority:
+        """Whose batch is next: bulk where nobody else waits, or was passed over long enough."""
+        if not self._items["bulk"]:
+            return "interactive"
+        if not self._items["interactive"] or self._passed_over >= self._policy.bulk_every:
+            return "bulk"
+        return "interactive"
+
+    def _choose(self, most: int | None = None) -> Taken[P]:
         """Remove and return a batch. Items that are late are dropped: their timer answers them."""
+        turn = self._turn_of()
+        passed_over = turn == "interactive" and bool(self._items["bulk"])
+        self._passed_over = self._passed_over + 1 if passed_over else 0
+        fresh = self._fresh(turn)
+        if not fresh:
+            return Taken([], "idle")
+        choice = self._policy.choose(
+            [item.cost for item in fresh],
+            most,
+            run_s=self._pace.run_s if self._pace is not None else None,
+            spare_s=fresh[0].deadline_s - self._clock(),
+        )
+        batch = [fresh[place] for place in choice.places]
+        for item in batch:
+            self._remove(item)
+        return Taken(batch, choice.reason)
+
+    def _fresh(self, turn: Priority) -> list[QueuedItem[P]]:
         now_s = self._clock()
         late: list[QueuedItem[P]] = []
         fresh: list[QueuedItem[P]] = []
-        for item in self._items:
+        for item in self._items[turn]:
             if item.is_wanted(now_s):
                 fresh.append(item)
                 if len(fresh) == self._policy.window:
                     break
             else:
                 late.append(item)
-        costs = [item.cost for item in fresh]
-        batch = [fresh[place] for place in self._policy.choose(costs, most)]
-        for item in (*late, *batch):
-            del self._items[item]
-        return batch
+        for item in late:
+            item.gone = True
+            self._remove(item)
+        return fresh
+
+    def _remove(self, item: QueuedItem[P]) -> None:
+        items = self._items[item.priority]
+        if item not in items:
+            return
+        del items[item]
+        left_s = self._waiting_s[item.priority] - item.share_s
+        self._waiting_s[item.priority] = max(0.0, left_s) if items else 0.0
 
     def _clear(self) -> list[QueuedItem[P]]:
-        items = list(self._items)
-        self._items.clear()
-        return items
+        everybody = [item for items in self._items.values() for item in items]
+        for item in everybody:
+            self._remove(item)
+        return everybody

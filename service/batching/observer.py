@@ -5,36 +5,61 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from service.metrics import ItemOutcome
+from service.metrics import ItemOutcome, LookUp, ReleaseReason
 
 
 class BatchObserver(Protocol):
     """Called from worker threads and from the event loop, so it must be thread-safe and quick."""
 
-    def queue_opened(self, depth: Callable[[], int], limit: int) -> None:
-        """A queue for `limit` items exists; `depth` tells at any time how many wait in it."""
+    def queue_opened(
+        self, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+    ) -> None:
+        """A queue for `limit` items exists; `depth` tells at any time how many wait in it.
+
+        `seconds` tells how long the workers will need for them, as far as can be predicted.
+        """
 
     def queue_closed(self, depth: Callable[[], int]) -> None:
         """The queue that was opened with this `depth` is gone."""
 
-    def batch_started(self, size: int, waits_s: Sequence[float]) -> None:
-        """A batch leaves the queue; `waits_s` holds what each of its items waited."""
+    def batch_started(self, size: int, waits_s: Sequence[float], reason: ReleaseReason) -> None:
+        """A batch leaves the queue for `reason`; `waits_s` holds what each of its items waited."""
+
+    def batch_predicted(self, predicted_s: float, seconds: float) -> None:
+        """A batch took `seconds`, and `predicted_s` were expected."""
 
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:
         """`count` items came to their end; each item does so exactly once."""
+
+    def item_looked_up(self, result: LookUp) -> None:
+        """An item had a stored answer, joined an identical one in flight, or had to run."""
+
+    def run_stopped(self) -> None:
+        """A run was stopped, because nobody waited for any of its items any more."""
 
 
 class NoObserver:
     """Listens to nothing."""
 
-    def queue_opened(self, depth: Callable[[], int], limit: int) -> None:
+    def queue_opened(
+        self, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+    ) -> None:
         """Ignore it."""
 
     def queue_closed(self, depth: Callable[[], int]) -> None:
         """Ignore it."""
 
-    def batch_started(self, size: int, waits_s: Sequence[float]) -> None:
+    def batch_started(self, size: int, waits_s: Sequence[float], reason: ReleaseReason) -> None:
+        """Ignore it."""
+
+    def batch_predicted(self, predicted_s: float, seconds: float) -> None:
         """Ignore it."""
 
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:
+        """Ignore it."""
+
+    def item_looked_up(self, result: LookUp) -> None:
+        """Ignore it."""
+
+    def run_stopped(self) -> None:
         """Ignore it."""

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from service.metrics import ReleaseReason
+
+Priority = Literal["interactive", "bulk"]
+RunSeconds = Callable[[int, int], float]  # of a batch of so many items, each of at most that cost
+
+
+class Choice(NamedTuple):
+    """Which of the waiting items run together, by place, and why there are not more of them."""
+
+    places: Sequence[int]
+    reason: ReleaseReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,20 +26,24 @@ class BatchPolicy:
     `look_ahead` is how many waiting items are compared by cost to fill a batch; 0 keeps strict
     order of arrival, which is right where all items cost the same. `join_size` and `join_delay_s`
     are for continuous batching: newcomers join a running model a few at a time, because starting
-    them one by one costs more, unless the oldest has waited long enough.
+    them one by one costs more, unless the oldest has waited long enough; bulk items leave
+    `join_size` places free for interactive ones. `bulk_every` is how many batches in a row may
+    pass over a bulk item that waits. `max_queue_s` bounds the queue in predicted seconds.
     """
 
     max_batch_size: int
     max_queue_size: int
     max_queue_delay_s: float = 0.0
+    max_queue_s: float = float("inf")
     look_ahead: int = 0
     join_size: int = 4
     join_delay_s: float = 0.005
+    bulk_every: int = 8
 
     def __post_init__(self) -> None:
-        if self.max_batch_size < 1 or self.max_queue_size < 1:
+        if self.max_batch_size < 1 or self.max_queue_size < 1 or self.bulk_every < 1:
             raise ValueError("a batch and a queue hold at least one item")
-        if not self.max_queue_delay_s >= 0.0 or self.look_ahead < 0:
+        if not self.max_queue_delay_s >= 0.0 or not self.max_queue_s > 0.0 or self.look_ahead < 0:
             raise ValueError("a delay and a look-ahead are never negative")
 
     @property
@@ -51,17 +68,69 @@ class BatchPolicy:
         """Whether newcomers may join a run that goes on and has `free` places for them."""
         return free >= self.join_size or (free > 0 and oldest_age_s >= self.join_delay_s)
 
-    def choose(self, costs: Sequence[int], most: int | None = None) -> Sequence[int]:
-        """Which of the waiting items run together: their places, in order of arrival.
+    def choose(
+        self,
+        costs: Sequence[int],
+        most: int | None = None,
+        *,
+        run_s: RunSeconds | None = None,
+        spare_s: float = float("inf"),
+    ) -> Choice:
+        """Who of the oldest items run together; `costs` are theirs, oldest first.
 
-        `costs` are those of the oldest items, oldest first. The oldest always goes, so an item at
-        place n waits n batches at most; its company are the items of nearest cost, older ones
-        first, because in one tensor all are padded to the longest. `most` bounds a batch that has
-        less room than usual.
+        The oldest always goes, so an item at place n waits n batches at most. Its company are the
+        items of nearest cost, older ones first, because in one tensor all are padded to the
+        longest; with `run_s` only as long as joining is cheaper for a newcomer than a batch of its
+        own kind, and as the oldest still has its answer within `spare_s`. `most` bounds a batch
+        that has less room than usual.
         """
         size = self.max_batch_size if most is None else min(most, self.max_batch_size)
-        if len(costs) <= size:
-            return range(len(costs))
-        head = costs[0]
-        nearest = sorted(range(1, len(costs)), key=lambda place: abs(costs[place] - head))
-        return sorted((0, *nearest[: size - 1]))
+        if not costs:
+            return Choice((), "idle")
+        order = _by_nearness(costs) if len(set(costs)) > 1 else range(len(costs))
+        count = min(size, len(costs))
+        if run_s is not None:
+            count = _worthwhile([costs[place] for place in order[:count]], len(costs), run_s)
+            in_time = _in_time([costs[place] for place in order[:count]], run_s, spare_s)
+            if in_time < count:
+                return Choice(sorted(order[:in_time]), "deadline")
+        return Choice(sorted(order[:count]), self._reason(count, size, len(costs)))
+
+    def _reason(self, count: int, size: int, waiting: int) -> ReleaseReason:
+        if count == size or count < waiting:
+            return "full"
+        return "age" if self.max_queue_delay_s > 0.0 else "idle"
+
+
+def _by_nearness(costs: Sequence[int]) -> Sequence[int]:
+    head = costs[0]
+    return (0, *sorted(range(1, len(costs)), key=lambda place: abs(costs[place] - head)))
+
+
+def _worthwhile(costs: Sequence[int], waiting: int, run_s: RunSeconds) -> int:
+    """How many of `costs`, in this order, to take before one would cost more here than elsewhere.
+
+    Elsewhere is a batch of its own kind, as large as what waits allows.
+    """
+    longest = costs[0]
+    if run_s(1, longest) <= 0.0 or len(set(costs)) == 1:
+        return len(costs)
+    for count, cost in enumerate(costs[1:], start=1):
+        company = max(1, min(waiting - count, len(costs)))
+        grown = max(longest, cost)
+        added_s = run_s(count + 1, grown) - run_s(count, longest)
+        if added_s > run_s(company, cost) / company:
+            return count
+        longest = grown
+    return len(costs)
+
+
+def _in_time(costs: Sequence[int], run_s: RunSeconds, spare_s: float) -> int:
+    """The most of `costs`, in this order, whose batch ends within `spare_s`; at least one."""
+    longest, count = costs[0], 1
+    for cost in costs[1:]:
+        longest = max(longest, cost)
+        if run_s(count + 1, longest) > spare_s:
+            break
+        count += 1
+    return count

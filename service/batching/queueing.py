@@ -1,18 +1,23 @@
-"""What waits: items, and the submission that each belongs to."""
+"""What waits: items, and the submissions that each answers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from service.batching.policy import Priority
 
 P = TypeVar("P")
 
 
 @dataclass(slots=True, eq=False)
 class Submission(Generic[P]):
-    """The parts of one call and the future of their answers. Only the event loop changes it."""
+    """The parts of one call and the future of their answers. Only the event loop changes it.
+
+    `on_progress` hears, with the place of a part, of what is known before its answer is complete.
+    """
 
     answer: asyncio.Future[list[Any]]
     deadline_s: float
@@ -21,6 +26,7 @@ class Submission(Generic[P]):
     unanswered: int
     items: Sequence[QueuedItem[P]] = ()
     timer: asyncio.TimerHandle | None = None
+    on_progress: Callable[[int, Any], None] | None = None
 
     def keep(self, place: int, answer: object) -> None:
         """Note the answer for the part at `place`; the last one completes the submission."""
@@ -38,16 +44,58 @@ class Submission(Generic[P]):
             self.timer.cancel()
 
 
+class Claim(NamedTuple):
+    """Who gets the answer of an item, and at which place of a submission."""
+
+    submission: Submission[Any]
+    place: int
+
+    def is_open(self, now_s: float) -> bool:
+        """Whether somebody still waits for the answer, and in time."""
+        return not self.submission.answer.done() and self.submission.deadline_s > now_s
+
+
 @dataclass(slots=True, eq=False)
 class QueuedItem(Generic[P]):
-    """One part that waits, and where its answer belongs."""
+    """One part that waits, and everybody who waits for it.
+
+    Identical parts share one item: several claims. Claims come and go on the event loop alone; an
+    item that is `gone` was dropped or stopped, and can be claimed no more. `share_s` is the
+    predicted time of one worker that it takes.
+    """
 
     part: P
     cost: int
     arrival_s: float
-    place: int
-    submission: Submission[P]
+    claims: list[Claim]
+    priority: Priority = "interactive"
+    share_s: float = 0.0
+    key: Hashable | None = None
+    gone: bool = False
+    run: Run[P] | None = None
 
     def is_wanted(self, now_s: float) -> bool:
         """Whether somebody still waits for the answer, and in time."""
-        return not self.submission.answer.done() and self.submission.deadline_s > now_s
+        return any(claim.is_open(now_s) for claim in self.claims)
+
+    @property
+    def deadline_s(self) -> float:
+        """When the last who waits for it gives up."""
+        return max((claim.submission.deadline_s for claim in self.claims), default=0.0)
+
+
+@dataclass(slots=True, eq=False)
+class Run(Generic[P]):
+    """Items that run together, and how to stop them."""
+
+    items: Sequence[QueuedItem[P]]
+    stop: Callable[[], None] = field(default=lambda: None)
+
+    def stop_if_abandoned(self) -> bool:
+        """Stop the run if nobody waits for any of its items any more; on the event loop."""
+        if any(item.claims for item in self.items):
+            return False
+        for item in self.items:
+            item.gone = True
+        self.stop()
+        return True

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from service.batching.desk import Desk
 from service.batching.isolation import shown
+from service.batching.pace import StreamPace
 from service.batching.queueing import QueuedItem
+from service.metrics import ReleaseReason
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -40,6 +42,10 @@ class Stream(Protocol[P_in, R_out]):
         """Forget a part whose answer nobody wants any more."""
         ...
 
+    def progress(self, ticket: int) -> Any | None:
+        """What is known of an answer that is not complete; None if that is nothing yet."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Streaming(Generic[P, R]):
@@ -48,61 +54,101 @@ class Streaming(Generic[P, R]):
     open: Callable[[], Stream[P, R]]
 
 
+@dataclass(slots=True)
+class _Resident(Generic[P]):
+    """An item that is being worked on."""
+
+    item: QueuedItem[P]
+    joined_s: float
+    told: Any = None
+
+
 class StreamWorker(Generic[P, R]):
     """One thread's share of the work: admit, evict, step, answer; see `Workers`."""
 
-    def __init__(self, stream: Stream[P, R], desk: Desk[P, R]) -> None:
+    def __init__(self, stream: Stream[P, R], desk: Desk[P, R], pace: StreamPace) -> None:
         self._stream = stream
         self._desk = desk
-        self._resident: dict[int, QueuedItem[P]] = {}
+        self._pace = pace
+        self._residents: dict[int, _Resident[P]] = {}
         self._worked_s = 0.0
 
     def __call__(self) -> bool:
         """Take whoever may join, run one step, send the answers; False when all is over."""
-        line = self._desk.line
-        joining = line.take_now(self._stream.free) if self._resident else self._desk.take()
-        if not joining and not self._resident:
+        if not self._residents and not self._desk.line.wait():
             return False
-        began_s = self._desk.clock()
-        try:
-            refused = self._admit(joining, began_s) if joining else []
-            self._evict_unwanted(began_s)
-            done = self._stream.step() if self._resident else []
-        except BaseException:
-            items = [*dict.fromkeys([*self._resident.values(), *joining])]
-            self._resident.clear()
-            self._desk.send_failures(items)
-            raise
-        self._worked_s += self._desk.clock() - began_s
-        answered = [(self._resident.pop(ticket), answer) for ticket, answer in done]
-        self._send([*refused, *answered])
+        with self._desk.turn():
+            self._turn()
         return True
 
+    def _turn(self) -> None:
+        joining, reason = self._joining()
+        if not joining and not self._residents:
+            return
+        began_s = self._desk.clock()
+        try:
+            refused = self._admit(joining, began_s, reason) if joining else []
+            self._evict_unwanted()
+            done = self._stream.step() if self._residents else []
+        except BaseException:
+            inside = [resident.item for resident in self._residents.values()]
+            self._residents.clear()
+            self._desk.send_failures([*dict.fromkeys([*inside, *joining])])
+            raise
+        now_s = self._desk.clock()
+        self._worked_s += now_s - began_s
+        answered = [(self._residents.pop(ticket), answer) for ticket, answer in done]
+        self._learn([resident for resident, _ in answered], now_s)
+        self._send([*refused, *((resident.item, answer) for resident, answer in answered)])
+        self._tell_progress()
+
+    def _joining(self) -> tuple[list[QueuedItem[P]], ReleaseReason]:
+        if not self._residents:
+            return self._desk.take()
+        return self._desk.line.join(self._stream.free), "full"
+
     def _admit(
-        self, items: Sequence[QueuedItem[P]], now_s: float
+        self, items: Sequence[QueuedItem[P]], now_s: float, reason: ReleaseReason
     ) -> list[tuple[QueuedItem[P], Exception]]:
-        self._desk.started(items, now_s)
+        self._desk.started(items, now_s, reason)
         refused: list[tuple[QueuedItem[P], Exception]] = []
         tickets = self._stream.admit([item.part for item in items])
         for item, ticket in zip(items, tickets, strict=True):
             if isinstance(ticket, Exception):
                 refused.append((item, ticket))
             else:
-                self._resident[ticket] = item
+                self._residents[ticket] = _Resident(item, now_s)
         return refused
 
-    def _evict_unwanted(self, now_s: float) -> None:
+    def _evict_unwanted(self) -> None:
         """Whoever expired or left in the middle of the run makes room at once."""
-        unwanted = [t for t, item in self._resident.items() if not item.is_wanted(now_s)]
-        for ticket in unwanted:
-            self._stream.evict(ticket)
+        tickets = {resident.item: ticket for ticket, resident in self._residents.items()}
+        unwanted = self._desk.line.drop(list(tickets))
+        for item in unwanted:
+            self._stream.evict(tickets[item])
+            del self._residents[tickets[item]]
         if unwanted:
             # They have their end already; this only tells that they are no longer in work.
-            self._desk.send_failures([self._resident.pop(ticket) for ticket in unwanted])
+            self._desk.send_failures(unwanted)
+
+    def _learn(self, answered: Sequence[_Resident[P]], now_s: float) -> None:
+        if answered:
+            cost = sum(resident.item.cost for resident in answered)
+            stay_s = sum(now_s - resident.joined_s for resident in answered)
+            self._pace.measured(cost, self._worked_s, stay_s)
+            self._worked_s = 0.0
 
     def _send(self, answered: Sequence[tuple[QueuedItem[P], R | Exception]]) -> None:
         if not answered:
             return
         answers = [shown(a) if isinstance(a, Exception) else a for _, a in answered]
-        self._desk.send([item for item, _ in answered], answers, self._worked_s)
-        self._worked_s = 0.0
+        self._desk.send([item for item, _ in answered], answers)
+
+    def _tell_progress(self) -> None:
+        for ticket, resident in self._residents.items():
+            if not any(claim.submission.on_progress for claim in resident.item.claims):
+                continue
+            known = self._stream.progress(ticket)
+            if known is not None and known != resident.told:
+                resident.told = known
+                self._desk.tell(resident.item, known)

@@ -10,14 +10,16 @@ name becomes a label only after that model was loaded; text that a user sent nev
 from service.metrics.model import ModelMetrics
 from service.metrics.process import Metrics
 from service.metrics.series import DURATION_BUCKETS
-from service.metrics.words import UNKNOWN, ItemOutcome, Outcome, Stage
+from service.metrics.words import UNKNOWN, ItemOutcome, LookUp, Outcome, ReleaseReason, Stage
 
 __all__ = [
     "DURATION_BUCKETS",
     "UNKNOWN",
     "ItemOutcome",
+    "LookUp",
     "Metrics",
     "ModelMetrics",
     "Outcome",
+    "ReleaseReason",
     "Stage",
 ]

@@ -21,6 +21,11 @@ class LifeFamilies:
             "What serves; always 1.",
             *("model", "version", "variant", "providers", "sha256"),
         )
+        self.self_tests = make.gauge(
+            "self_test_passed",
+            "1 if the variant answers here as where it was published, 0 if it was refused.",
+            *("model", "version", "variant", "provider"),
+        )
         for result in ("ok", "failed"):
             self._loads.labels(result)
 
@@ -37,6 +42,7 @@ class LifeMetrics:
         self._families = families
         self._labels = (model, version)
         self._info_labels: tuple[str, ...] = ()
+        self._tested: set[tuple[str, ...]] = set()
         self._ready = families.ready.labels(model, version)
 
     def loaded(self, *, variant: str, providers: Sequence[str], sha256: str) -> None:
@@ -48,8 +54,16 @@ class LifeMetrics:
         """Whether this version takes requests."""
         self._ready.set(is_ready)
 
+    def self_tested(self, *, variant: str, provider: str, passed: bool) -> None:
+        """A variant was put through its self-test."""
+        labels = (*self._labels, variant, provider)
+        self._families.self_tests.labels(*labels).set(passed)
+        self._tested.add(labels)
+
     def retired(self) -> None:
         """This version is no longer live."""
+        while self._tested:
+            self._families.self_tests.remove(*self._tested.pop())
         self._ready.set(0)
         if self._info_labels:
             self._families.info.remove(*self._info_labels)

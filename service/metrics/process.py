@@ -12,6 +12,7 @@ from prometheus_client.exposition import choose_encoder
 
 from service.metrics.model import ModelFamilies, ModelMetrics
 from service.metrics.requests import RequestFamilies
+from service.metrics.resources import Resources
 from service.metrics.series import Maker
 from service.metrics.words import UNKNOWN, Outcome
 
@@ -25,6 +26,7 @@ class Metrics:
         # a third more series, which nothing reads
         disable_created_metrics()  # type: ignore[no-untyped-call]
         ProcessCollector(registry=registry)
+        Resources(registry)
         return cls(registry)
 
     def __init__(self, registry: CollectorRegistry) -> None:

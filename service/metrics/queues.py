@@ -1,8 +1,15 @@
 """Queues: how many items wait, and how many may."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from service.metrics.series import Maker
+
+
+class _Queue(NamedTuple):
+    depth: Callable[[], int]
+    limit: int
+    seconds: Callable[[], float]
 
 
 class QueueFamilies:
@@ -13,17 +20,23 @@ class QueueFamilies:
         self._limit = make.gauge(
             "queue_limit", "Items that may wait before more are refused.", "model"
         )
-        self._open: dict[str, tuple[tuple[Callable[[], int], int], ...]] = {}
+        self._seconds = make.gauge(
+            "estimated_queue_seconds", "Predicted time until all that waits is taken.", "model"
+        )
+        self._open: dict[str, tuple[_Queue, ...]] = {}
 
-    def open(self, model: str, depth: Callable[[], int], limit: int) -> None:
-        """From now on `depth` is asked at each scrape, which costs the hot path nothing."""
-        self._replace(model, (*self._open.get(model, ()), (depth, limit)))
+    def open(
+        self, model: str, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+    ) -> None:
+        """From now on both are asked at each scrape, which costs the hot path nothing."""
+        self._replace(model, (*self._open.get(model, ()), _Queue(depth, limit, seconds)))
 
     def close(self, model: str, depth: Callable[[], int]) -> None:
         """The queue that was opened with `depth` is gone."""
-        self._replace(model, tuple(q for q in self._open.get(model, ()) if q[0] != depth))
+        self._replace(model, tuple(q for q in self._open.get(model, ()) if q.depth != depth))
 
-    def _replace(self, model: str, queues: tuple[tuple[Callable[[], int], int], ...]) -> None:
+    def _replace(self, model: str, queues: tuple[_Queue, ...]) -> None:
         self._open[model] = queues
-        self._depth.labels(model).set_function(lambda: sum(depth() for depth, _ in queues))
-        self._limit.labels(model).set(sum(limit for _, limit in queues))
+        self._depth.labels(model).set_function(lambda: sum(queue.depth() for queue in queues))
+        self._seconds.labels(model).set_function(lambda: sum(queue.seconds() for queue in queues))
+        self._limit.labels(model).set(sum(queue.limit for queue in queues))

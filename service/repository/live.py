@@ -10,6 +10,8 @@ from model_zoo.manifest import Task as TaskName
 from service.batching.batcher import Batcher
 from service.errors import InferenceFailed
 from service.metrics import ModelMetrics, Stage
+from service.repository.self_test import SelfTestReport
+from service.repository.watching import watch_answer, watch_texts
 from service.runtime.runner import Runner
 from service.tasks.registry import AnyTask
 
@@ -42,6 +44,7 @@ class Engine:
         self._metrics.stage_took(self._first, ready_s - began_s)
         if not features:
             return answers
+        watch_texts(self._metrics, features.values(), padded=True)
         rows = self._runner.run(list(features.values()))
         ran_s = time.perf_counter()
         self._metrics.stage_took("inference", ran_s - ready_s)
@@ -67,14 +70,17 @@ class Engine:
 
     def _postprocess(self, features: Any, row: Any) -> Any:
         try:
-            return self._task.postprocess(features, row)
+            answer = self._task.postprocess(features, row)
         except Exception as error:  # the batcher logs what is no ServiceError
             return error
+        watch_answer(self._metrics, answer)
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
 class LiveModel:
-    """A loaded version of a model; `placement` counts graph nodes by provider."""
+    """A loaded version of a model; `placement` counts graph nodes by provider, `self_tests` tells
+    which variants were tried before, and last the one that serves."""
 
     manifest: Manifest
     variant: Precision
@@ -83,6 +89,7 @@ class LiveModel:
     runner: Runner
     batcher: Batcher[Any, Any]
     metrics: ModelMetrics
+    self_tests: tuple[SelfTestReport, ...] = ()
 
     @property
     def name(self) -> str:

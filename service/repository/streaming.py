@@ -10,8 +10,9 @@ from typing import Any
 
 from service.errors import InferenceFailed
 from service.metrics import ModelMetrics
+from service.repository.watching import watch_answer, watch_texts
 from service.runtime.generate import Generator
-from service.tasks.registry import AnyTask
+from service.tasks.translation import Translation
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class DecodeStream:
     only those that fail again get the error.
     """
 
-    def __init__(self, task: AnyTask, runner: Generator, metrics: ModelMetrics) -> None:
+    def __init__(self, task: Translation, runner: Generator, metrics: ModelMetrics) -> None:
         self._task = task
         self._runner = runner
         self._decoder = runner.open_decoder()
@@ -73,12 +74,21 @@ class DecodeStream:
                 del self._inside[number]
                 return
 
+    def progress(self, ticket: int) -> str | None:
+        """The text that a part has so far; None while there is none that would stay."""
+        for number, guest in self._inside.items():
+            if guest.ticket == ticket:
+                ids = self._decoder.written(number)
+                return self._task.partial(guest.features, ids) if ids else None
+        return None
+
     def _admit_one(self, part: Any) -> int | Exception:
         try:
             features = self._task.preprocess(part)
             self._runner.check(features)
         except Exception as error:  # the batcher logs what is no ServiceError
             return error
+        watch_texts(self._metrics, [features], padded=False)
         guest = _Guest(next(self._tickets), features, time.perf_counter())
         self._waiting.append(guest)
         return guest.ticket
@@ -105,9 +115,11 @@ class DecodeStream:
         if not math.isfinite(score):
             return guest.ticket, InferenceFailed("The model gave a score that is no number.")
         try:
-            return guest.ticket, self._task.postprocess(guest.features, row)
+            answer = self._task.postprocess(guest.features, row)
         except Exception as error:  # the batcher logs what is no ServiceError
             return guest.ticket, error
+        watch_answer(self._metrics, answer)
+        return guest.ticket, answer
 
     def _retry_alone(self, error: Exception) -> list[tuple[int, Any]]:
         guests = [*self._inside.values(), *self._waiting]

@@ -153,6 +153,12 @@ class SlotDecoder:
                 self._owners[row] = mover
                 mover.rows[mover.rows.index(moved)] = row
 
+    def written(self, ticket: int) -> list[int] | None:
+        """The ids that a sentence has so far; None while a beam has not settled on any."""
+        if ticket in self._beams:
+            return None
+        return self._slots.written(self._tenants[ticket].rows[0])
+
     def clear(self) -> None:
         """Forget every row; the memory stays for the next ones."""
         self._slots.count = 0

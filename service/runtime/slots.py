@@ -146,6 +146,11 @@ class Slots:
         finished = ids[-1] == self._spec.eos_id
         return Generated(ids[:-1] if finished else ids, float(self.totals[row]) / length, finished)
 
+    def written(self, row: int) -> list[int]:
+        """The ids that a row has so far."""
+        ids: list[int] = self.tokens[row, : int(self.position_ids[row])].tolist()
+        return ids
+
     def inputs(self) -> dict[str, Tensor]:
         """The decoder's inputs for the rows in use, as views."""
         state = (self.input_ids, self.position_ids, self.source_lengths)

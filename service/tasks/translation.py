@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from model_zoo.manifest import Manifest, TranslationInput
 from service.errors import InferenceFailed
 from service.tasks.base import Sentence, TranslationText
+from service.tasks.quality import Translated, quality
 from service.tasks.sentences import Segment, cut, split_sentences
 from service.tasks.text import TextTokenizer, clean, require_whole_characters
 
@@ -25,19 +26,21 @@ Generated = tuple[Sequence[int], float, bool]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceIds:
-    """Token ids of one sentence, [T], int64, the end of sentence last."""
+    """Token ids of one sentence, [T], int64, the end of sentence last; and its `text`."""
 
     ids: NDArray[np.int64]
     beam: int
     truncated: bool
     before: str = ""
     after: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TranslationPrediction:
     """A translated text. `score` is the mean log-probability of its `tokens` tokens, 0 if there was
     nothing to translate; `truncated` when part of the source was not read or a sentence not ended.
+    `quality`, 0 to 1, is what to expect of it; None for a model that cannot tell.
     """
 
     text: str
@@ -46,6 +49,7 @@ class TranslationPrediction:
     score: float
     truncated: bool
     tokens: int
+    quality: float | None = None
 
 
 class Translation:
@@ -53,6 +57,7 @@ class Translation:
 
     def __init__(self, manifest: Manifest, spec: TranslationInput, tokenizer_json: bytes) -> None:
         self._spec = spec
+        self._estimate = manifest.quality
         limit = min(spec.max_source_tokens, manifest.limits.max_tokens or spec.max_source_tokens)
         self._room = limit - 1  # the end of the sentence is a token too
         self._tokenizer = TextTokenizer(tokenizer_json)
@@ -79,7 +84,7 @@ class Translation:
         ids = self._tokenizer.plain_ids(clean(part.text))
         truncated = len(ids) > self._room
         ids_T = np.array([*ids[: self._room], self._spec.eos_id], np.int64)
-        return SourceIds(ids_T, part.beam, truncated, part.before, part.after)
+        return SourceIds(ids_T, part.beam, truncated, part.before, part.after, part.text)
 
     def cost(self, part: Sentence) -> int:
         return min(2 + len(part.text) // CHARACTERS_PER_TOKEN, self._room + 1)
@@ -94,7 +99,12 @@ class Translation:
             score=score,
             truncated=features.truncated or not finished,
             tokens=len(ids),
+            quality=self._quality(features, row, translated),
         )
+
+    def partial(self, features: SourceIds, ids: Sequence[int]) -> str:
+        """The text of a translation that is not complete; its last word may still grow."""
+        return features.before + self._tokenizer.decode(list(ids)).strip()
 
     def join(
         self, raw: TranslationText, predictions: Sequence[TranslationPrediction]
@@ -107,14 +117,32 @@ class Translation:
             score=sum(p.score * (p.tokens + 1) for p in predictions) / max(tokens, 1),
             truncated=any(p.truncated for p in predictions),
             tokens=sum(p.tokens for p in predictions),
+            quality=self._joined_quality(predictions),
         )
 
     def _prediction(
-        self, *, text: str, score: float, truncated: bool, tokens: int
+        self, *, text: str, score: float, truncated: bool, tokens: int, quality: float | None
     ) -> TranslationPrediction:
         return TranslationPrediction(
-            text, self._spec.source, self._spec.target, score, truncated, tokens
+            text, self._spec.source, self._spec.target, score, truncated, tokens, quality
         )
+
+    def _quality(self, features: SourceIds, row: Generated, translated: str) -> float | None:
+        if self._estimate is None:
+            return None
+        ids, score, finished = row
+        found = Translated(features.text, len(features.ids), translated, ids, score, finished)
+        return quality(self._estimate, found)
+
+    def _joined_quality(self, predictions: Sequence[TranslationPrediction]) -> float | None:
+        """The sentences' mean by tokens; what needs no translation is translated perfectly."""
+        if self._estimate is None:
+            return None
+        if not predictions:
+            return 1.0
+        weights = [p.tokens + 1 for p in predictions]
+        parts = [(p.quality or 0.0) * w for p, w in zip(predictions, weights, strict=True)]
+        return sum(parts) / sum(weights)
 
     def _segments(self, text: str) -> list[Segment]:
         segments: list[Segment] = []

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from service.batching.batcher import Batcher
+from service.batching.cost import LatencyModel
 from service.batching.policy import BatchPolicy
+from service.batching.sharing import Sharing
+from service.batching.surroundings import Surroundings
 from tests.batching.doubles import Clock, GatedRunner, Recorder, SteppedLoop
 
 MakeBatcher = Callable[..., Batcher[int, Any]]
@@ -37,15 +40,24 @@ def make_batcher(clock: Clock, runner: GatedRunner, observer: Recorder) -> Itera
     made: list[Batcher[int, Any]] = []
 
     def make(
-        policy: BatchPolicy | None = None, *, workers: int = 1, **rules: Any
+        policy: BatchPolicy | None = None,
+        *,
+        workers: int = 1,
+        run: Any = None,
+        sharing: Sharing[int] | None = None,
+        latency: LatencyModel | None = None,
+        **rules: Any,
     ) -> Batcher[int, Any]:
         rules = {"max_batch_size": 8, "max_queue_size": 100} | rules
         batcher = Batcher[int, Any](
-            runner,
+            run or runner,
             policy or BatchPolicy(**rules),
             workers=workers,
             clock=clock,
             observer=observer,
+            surroundings=Surroundings(
+                latency=latency or LatencyModel(), sharing=sharing, chance=lambda: 0.0
+            ),
         )
         made.append(batcher)
         return batcher

@@ -9,7 +9,7 @@ from typing import TypeVarTuple
 
 import anyio.to_thread
 
-from service.metrics import ItemOutcome
+from service.metrics import ItemOutcome, LookUp, ReleaseReason
 
 Ts = TypeVarTuple("Ts")
 
@@ -95,17 +95,35 @@ class Recorder:
         self.ended: Counter[ItemOutcome] = Counter()
         self.depths: list[Callable[[], int]] = []
         self.limits: list[int] = []
+        self.queue_s: list[Callable[[], float]] = []
+        self.reasons: list[ReleaseReason] = []
+        self.predictions: list[tuple[float, float]] = []
+        self.look_ups: Counter[LookUp] = Counter()
+        self.stopped = 0
 
-    def queue_opened(self, depth: Callable[[], int], limit: int) -> None:
+    def queue_opened(
+        self, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+    ) -> None:
         self.depths.append(depth)
         self.limits.append(limit)
+        self.queue_s.append(seconds)
 
     def queue_closed(self, depth: Callable[[], int]) -> None:
         self.depths.remove(depth)
 
-    def batch_started(self, size: int, waits_s: Sequence[float]) -> None:
+    def batch_started(self, size: int, waits_s: Sequence[float], reason: ReleaseReason) -> None:
         self.sizes.append(size)
         self.waits_s.extend(waits_s)
+        self.reasons.append(reason)
+
+    def batch_predicted(self, predicted_s: float, seconds: float) -> None:
+        self.predictions.append((predicted_s, seconds))
+
+    def item_looked_up(self, result: LookUp) -> None:
+        self.look_ups[result] += 1
+
+    def run_stopped(self) -> None:
+        self.stopped += 1
 
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:
         self.ended[outcome] += count

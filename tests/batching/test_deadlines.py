@@ -9,7 +9,7 @@ import pytest
 from service.batching.batcher import Batcher
 from service.batching.line import Line
 from service.batching.policy import BatchPolicy
-from service.batching.queueing import QueuedItem, Submission
+from service.batching.queueing import Claim, QueuedItem, Submission
 from service.errors import DeadlineExceeded, Overloaded
 from tests.batching.doubles import Clock, GatedRunner, Recorder, SteppedLoop, turn
 
@@ -87,8 +87,8 @@ async def test_a_worker_that_is_ahead_of_the_event_loop_skips_late_items(clock: 
     for part, deadline_s in (("late", 1.0), ("a", FAR), ("late", 1.0), ("b", FAR), ("c", FAR)):
         line.enter([item_of(part, clock() + deadline_s)])
     clock.advance(1.0)
-    assert [item.part for item in line.take()] == ["a", "b"]
-    assert [item.part for item in line.take()] == ["c"]
+    assert [item.part for item in line.take().items] == ["a", "b"]
+    assert [item.part for item in line.take().items] == ["c"]
     assert len(line) == 0
 
 
@@ -97,9 +97,9 @@ async def test_a_line_is_not_idle_while_something_waits_or_runs(clock: Clock) ->
     states = [line.idle]
     line.enter([item_of("a", FAR)])
     states.append(line.idle)
-    line.take()
+    taken = line.take()
     states.append(line.idle)
-    line.finished(1)
+    line.finished(taken.items)
     assert [*states, line.idle] == [True, False, False, True]
 
 
@@ -121,7 +121,7 @@ async def test_an_ended_request_leaves_no_timer_behind(
 def item_of(part: str, deadline_s: float) -> QueuedItem[str]:
     future = asyncio.get_running_loop().create_future()
     submission = Submission[str](future, deadline_s, False, [None], 1)
-    return QueuedItem(part, 1, 0.0, 0, submission)
+    return QueuedItem(part, 1, 0.0, [Claim(submission, 0)])
 
 
 async def test_clients_that_leave_while_queued_are_not_computed(

@@ -226,10 +226,10 @@ async def test_a_worker_that_dies_while_choosing_leaves_nobody_waiting(
     make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
 ) -> None:
     class Flawed(BatchPolicy):
-        def choose(self, costs: Any, most: int | None = None) -> Any:
+        def choose(self, costs: Any, *args: Any, **kwargs: Any) -> Any:
             if POISON in costs:
                 raise IndexError("flaw")
-            return super().choose(costs, most)
+            return super().choose(costs, *args, **kwargs)
 
     batcher = make_batcher(Flawed(max_batch_size=8, max_queue_size=8))
     runner.open()

@@ -66,6 +66,9 @@ class SteppedStream:
         del self.rows[ticket]
         self.evicted.append(self.parts[ticket])
 
+    def progress(self, ticket: int) -> int:
+        return self.parts[ticket] - self.rows[ticket]
+
     def let_through(self, steps: int = 1) -> None:
         self._gate.release(steps)
 

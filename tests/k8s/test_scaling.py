@@ -25,7 +25,7 @@ def exported() -> dict[str, set[str]]:
     metrics.request_ended("/v1/classify", "", "", "ok", 0.1)
     model = metrics.model("cats", 1)
     model.loaded(variant="int8", providers=("cpu",), sha256="0")
-    model.queue_opened(lambda: 0, 8)
+    model.queue_opened(lambda: 0, 8, lambda: 0.0)
     found: dict[str, set[str]] = {}
     for family in registry.collect():
         for sample in family.samples:

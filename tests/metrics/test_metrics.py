@@ -98,8 +98,8 @@ def test_a_batch_is_counted_with_its_size_and_waits(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
     model = metrics.model("cats", 1)
-    model.batch_started(3, [0.1, 0.2, 0.3])
-    model.batch_started(1, [0.0])
+    model.batch_started(3, [0.1, 0.2, 0.3], "full")
+    model.batch_started(1, [0.0], "idle")
     cats = {"model": "cats"}
     queue = {"model": "cats", "stage": "queue"}
     assert registry.get_sample_value("slipway_executions_total", cats) == 2
@@ -138,8 +138,8 @@ def test_the_depth_is_asked_when_scraped_and_two_versions_add_up(
 ) -> None:
     old, new = [1, 2, 3], [4, 5]
     first, second = metrics.model("cats", 1), metrics.model("cats", 2)
-    first.queue_opened(old.__len__, 10)
-    second.queue_opened(new.__len__, 20)
+    first.queue_opened(old.__len__, 10, lambda: 0.5)
+    second.queue_opened(new.__len__, 20, lambda: 0.25)
     cats = {"model": "cats"}
     assert registry.get_sample_value("slipway_queue_depth", cats) == 5
     assert registry.get_sample_value("slipway_queue_limit", cats) == 30
@@ -180,7 +180,8 @@ def test_loads_are_counted_by_result(metrics: Metrics, registry: CollectorRegist
 
 
 @pytest.mark.anyio
-async def test_a_late_event_loop_is_noticed(metrics: Metrics, registry: CollectorRegistry) -> None:
+async def test_a_late_event_loop_is_noticed(registry: CollectorRegistry) -> None:
+    metrics = Metrics(registry)  # without the process, whose files are not read on an event loop
     now_s = 0.0
     lags_s = iter([0.0, 0.3])
 
@@ -234,7 +235,7 @@ def test_counts_from_many_threads_add_up(metrics: Metrics, registry: CollectorRe
     def work() -> None:
         for _ in range(500):
             end(metrics, "cats", "1")
-            model.batch_started(2, [0.0, 0.0])
+            model.batch_started(2, [0.0, 0.0], "idle")
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

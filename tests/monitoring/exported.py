@@ -26,7 +26,7 @@ def exported() -> dict[str, set[str]]:
     metrics.model_load_ended(ok=True, seconds=1.0)
     model = metrics.model("m", 1)
     model.loaded(variant="fp32", providers=("CPUExecutionProvider",), sha256="0" * 64)
-    model.queue_opened(lambda: 0, 1)
+    model.queue_opened(lambda: 0, 1, lambda: 0.0)
     metrics.request_began()
     metrics.request_ended("/v1/classify", "m", "1", "ok", 0.1)
     found = {name: set(labels) for name, labels in OWN.items()}

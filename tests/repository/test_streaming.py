@@ -15,7 +15,7 @@ from service.repository.loading import LoadOptions, load
 from service.repository.streaming import DecodeStream
 from service.runtime.generate import Generator
 from service.tasks.base import Sentence
-from service.tasks.registry import AnyTask
+from service.tasks.translation import Translation
 from tests.tiny_zoo import TRANSLATOR, build
 
 FAR = 1e9
@@ -119,7 +119,7 @@ def decoder() -> Decoder:
 @pytest.fixture
 def stream(decoder: Decoder) -> DecodeStream:
     of_model = Metrics.create(CollectorRegistry()).model("m", "1")
-    return DecodeStream(cast("AnyTask", Task()), cast("Generator", Runner(decoder)), of_model)
+    return DecodeStream(cast("Translation", Task()), cast("Generator", Runner(decoder)), of_model)
 
 
 def run(stream: DecodeStream, *parts: Sentence) -> list[Any]:

@@ -1,0 +1,46 @@
+"""Who is turned away at the door, and when to come back: arithmetic on predicted seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.batching.policy import BatchPolicy
+
+LEAST_RETRY_S = 1.0
+JITTER = 0.25  # so that those who were refused together do not come back together
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a newcomer would meet, in seconds.
+
+    `queue_s` until all that waits before it was taken, `stay_s` from being taken to its answer,
+    `spare_s` until its deadline.
+    """
+
+    queue_s: float
+    stay_s: float
+    spare_s: float
+
+
+def objection(policy: BatchPolicy, outlook: Outlook) -> tuple[str, float] | None:
+    """Why a newcomer is refused, and how many seconds too long its way is; None to let it in."""
+    late_s = outlook.queue_s + outlook.stay_s - outlook.spare_s
+    if late_s > 0.0:
+        return (
+            f"The answer would take about {outlook.queue_s + outlook.stay_s:.2g} s and is wanted "
+            f"within {outlook.spare_s:.2g} s",
+            late_s,
+        )
+    over_s = outlook.queue_s - policy.max_queue_s
+    if over_s > 0.0:
+        return (
+            f"Work for {outlook.queue_s:.2g} s waits already and {policy.max_queue_s:g} s may",
+            over_s,
+        )
+    return None
+
+
+def retry_after_s(seconds: float, chance: float) -> float:
+    """When to come back: `seconds` and up to a quarter more by `chance` in 0..1; 1 at least."""
+    return max(LEAST_RETRY_S, seconds * (1.0 + JITTER * chance))

@@ -1,0 +1,114 @@
+"""What a batch costs: seconds by its size and its padded length, learnt while it runs.
+
+t(n, L) = fixed + n * row + L * step + n * L * cell, with no part below zero: n items of padded
+length L pay once for the call, for each row, for each step of the longest, and for each cell of
+the tensor. Four numbers can be explained, cannot overfit, and hold for shapes not seen yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Older batches fade, so that the model follows a machine that is throttled or shared.
+MEMORY = 0.98
+# A batch that took this many times what was expected counts less, by the square of the excess.
+OUTLIER = 3.0
+TRUSTED = 3  # batches before a prediction may turn anybody away
+# While little is known every batch is learnt from at once; later a few are gathered first.
+EAGER, GATHERED = 32, 64
+SINGULAR = 1e-9
+GAIN = 1e-6  # of the explained part, that one more number has to add
+
+# Every set of parts, small ones first; where one size alone was seen, rows explain it, which is the
+# cautious guess.
+SETS = [list(s) for k in range(1, 5) for s in combinations((1, 3, 2, 0), k)]
+
+Vector = NDArray[np.float64]
+
+
+class Parts(NamedTuple):
+    """Seconds for one call, for one row, for one step of padded length, for one cell."""
+
+    fixed_s: float = 0.0
+    row_s: float = 0.0
+    step_s: float = 0.0
+    cell_s: float = 0.0
+
+
+class LatencyModel:
+    """Learns from every batch and predicts the next. Safe for threads.
+
+    Least squares with fading memory, each batch weighed by 1/t^2, so that a relative error counts
+    the same for small and large batches; solved exactly over every set of parts above zero.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._matrix_FF = np.zeros((4, 4))
+        self._vector_F = np.zeros(4)
+        self._batches = 0
+        self.parts = Parts()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether enough was measured to act on a prediction."""
+        return self._batches >= TRUSTED
+
+    @property
+    def batches(self) -> int:
+        """How many batches it has learnt from."""
+        return self._batches
+
+    def seconds(self, size: int, length: int) -> float:
+        """What one worker needs for `size` items padded to `length`; 0.0 while nothing is known."""
+        fixed_s, row_s, step_s, cell_s = self.parts
+        return fixed_s + size * row_s + length * (step_s + size * cell_s)
+
+    def measured(self, size: int, length: int, seconds: float) -> None:
+        """A batch of `size` items padded to `length` took `seconds`."""
+        if seconds <= 0.0:
+            return
+        weight = 1.0 / (seconds * seconds)
+        expected_s = self.seconds(size, length)
+        if self.trusted and seconds > OUTLIER * expected_s:
+            weight *= (OUTLIER * expected_s / seconds) ** 2
+        shape_F = np.array((1.0, size, length, size * length))
+        with self._lock:
+            self._matrix_FF *= MEMORY
+            self._matrix_FF += weight * np.outer(shape_F, shape_F)
+            self._vector_F *= MEMORY
+            self._vector_F += weight * seconds * shape_F
+            self._batches += 1
+            if self._batches <= EAGER or self._batches % GATHERED == 0:
+                self.parts = _solve(self._matrix_FF, self._vector_F)
+
+    def table(
+        self, sizes: Sequence[int], lengths: Sequence[int]
+    ) -> tuple[tuple[int, int, float], ...]:
+        """(size, length, predicted seconds) of each pair, for people and for metrics."""
+        return tuple((n, length, self.seconds(n, length)) for n in sizes for length in lengths)
+
+
+def _solve(matrix_FF: Vector, vector_F: Vector) -> Parts:
+    """The parts, none below zero, that explain most; of equals the fewest."""
+    scale_F = np.sqrt(matrix_FF.diagonal())
+    a_FF = matrix_FF / np.outer(scale_F, scale_F)
+    b_F = vector_F / scale_F
+    best, most = Parts(), 0.0
+    for chosen in SETS:
+        inner = a_FF[np.ix_(chosen, chosen)]
+        if len(chosen) > 1 and abs(np.linalg.det(inner)) < SINGULAR:
+            continue
+        found = np.linalg.solve(inner, b_F[chosen])
+        explained = float(found @ b_F[chosen])  # of the weighted sum of squares
+        if (found >= 0.0).all() and explained > most * (1.0 + GAIN):
+            parts_F = np.zeros(4)
+            parts_F[chosen] = found / scale_F[chosen]
+            best, most = Parts(*parts_F.tolist()), explained
+    return best

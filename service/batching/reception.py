@@ -1,0 +1,125 @@
+"""Where parts become items, or join those that ask the same, or are turned away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from service.batching.admission import Outlook, objection, retry_after_s
+from service.batching.line import Line
+from service.batching.pace import Pace
+from service.batching.policy import BatchPolicy, Priority
+from service.batching.queueing import Claim, QueuedItem, Submission
+from service.batching.sharing import InFlight
+from service.errors import NotReady, Overloaded, ServiceError
+from service.metrics import LookUp
+
+P = TypeVar("P")
+
+LEAVING = "The model is being taken out of service; send the item again."
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomers(Generic[P]):
+    """The parts of one call on their way in."""
+
+    parts: Sequence[P]
+    costs: Sequence[int]
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Seated(Generic[P]):
+    """How many parts had a kept answer, and the items that nobody asked for before."""
+
+    kept: int
+    new: Sequence[QueuedItem[P]]
+
+
+class Reception(Generic[P]):
+    """Used on the event loop alone; `chance` tells numbers in 0..1."""
+
+    def __init__(
+        self,
+        line: Line[P],
+        policy: BatchPolicy,
+        pace: Pace,
+        in_flight: InFlight[P],
+        *,
+        workers: int,
+        chance: Callable[[], float],
+        listener: Callable[[LookUp], None],
+    ) -> None:
+        self._line = line
+        self._policy = policy
+        self._pace = pace
+        self._in_flight = in_flight
+        self._workers = workers
+        self._chance = chance
+        self._listener = listener
+
+    def queue_s(self, priority: Priority = "bulk") -> float:
+        """Predicted seconds until all that waits before a newcomer is taken."""
+        return self._line.waiting_s(priority) / self._workers
+
+    def seat(self, submission: Submission[P], newcomers: Newcomers[P], now_s: float) -> Seated[P]:
+        """Give the submission an item for each part that has no kept answer."""
+        items: list[QueuedItem[P]] = []
+        new: list[QueuedItem[P]] = []
+        kept: list[tuple[int, Any]] = []
+        for place, (part, cost) in enumerate(zip(newcomers.parts, newcomers.costs, strict=True)):
+            key = self._in_flight.key(part)
+            answer = self._in_flight.answer(key)
+            if answer is not None:
+                kept.append((place, answer))
+                self._listener("hit")
+                continue
+            claim = Claim(submission, place)
+            item = self._in_flight.find(key)
+            if item is not None and self._joins(item, claim, newcomers.priority):
+                self._listener("shared")
+            else:
+                share_s = self._pace.share_s(cost)
+                item = QueuedItem(part, cost, now_s, [claim], newcomers.priority, share_s, key)
+                new.append(item)
+                if key is not None:
+                    self._in_flight.add(item)
+                    self._listener("miss")
+            items.append(item)
+        submission.items = items
+        for place, answer in kept:
+            submission.keep(place, answer)
+        return Seated(len(kept), new)
+
+    def let_in(self, new: Sequence[QueuedItem[P]], spare_s: float) -> ServiceError | None:
+        """Put all these items into the line, or none and say why; `spare_s` to their deadline."""
+        if not new:
+            return None
+        if not self._line.accepting:
+            return NotReady(LEAVING)
+        # With nothing in work the prediction is not asked: it could never learn that it is wrong.
+        if self._pace.trusted and not self._line.idle:
+            found = objection(self._policy, self._outlook(new, spare_s))
+            if found:
+                return self._overloaded(*found)
+        if self._line.enter(new):
+            return None
+        waiting = len(self._line)
+        reason = f"{waiting} items wait already and {self._policy.max_queue_size} may"
+        return self._overloaded(reason, self.queue_s())
+
+    def _outlook(self, new: Sequence[QueuedItem[P]], spare_s: float) -> Outlook:
+        stay_s = self._pace.stay_s(max(item.cost for item in new))
+        share_s = sum(item.share_s for item in new) / self._workers
+        before_s = self._line.running_s / self._workers + self.queue_s(new[0].priority)
+        return Outlook(before_s, max(stay_s, share_s), spare_s)
+
+    def _joins(self, item: QueuedItem[P], claim: Claim, priority: Priority) -> bool:
+        if item.priority == "bulk" and priority == "interactive":
+            return False  # it would have to wait with the bulk
+        return self._line.claim(item, claim)
+
+    def _overloaded(self, reason: str, seconds: float) -> Overloaded:
+        wait_s = retry_after_s(seconds, self._chance())
+        return Overloaded(f"{reason}; try again in {wait_s:.0f} s.", wait_s)

@@ -1,0 +1,33 @@
+"""What a batcher may be given besides its model and its rules."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.batching.cost import LatencyModel
+from service.batching.sharing import Sharing
+
+Turn = Callable[[], AbstractContextManager[None]]
+
+
+def no_turn() -> AbstractContextManager[None]:
+    """For a model that shares its cores with nobody."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Defaults for a model that is alone in the world.
+
+    `latency` may have learnt from a warm-up; `turn` is held while a worker works; `sharing` lets
+    identical parts share one item; `chance` tells numbers in 0..1.
+    """
+
+    latency: LatencyModel = field(default_factory=LatencyModel)
+    turn: Turn = no_turn
+    sharing: Sharing[Any] | None = None
+    chance: Callable[[], float] = random.random
