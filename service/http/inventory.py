@@ -1,5 +1,7 @@
 """GET /v1/models: what is live, on what it really runs, and why it may be trusted."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,6 +10,7 @@ from service.errors import UnknownModel
 from service.http.openapi import PROBLEM
 from service.repository.live import LiveModel
 from service.repository.models import BrokenModel, Models
+from service.repository.self_test import SelfTestReport
 
 
 def model_routes(models: Models) -> APIRouter:
@@ -46,6 +49,7 @@ def describe(live: LiveModel, models: Models) -> dict[str, Any]:
         "labels": list(manifest.labels),
         "variant": live.variant,
         "providers": dict(live.placement),
+        "self_test": _self_test(live.self_tests),
         "preprocessing": manifest.preprocessing.model_dump(mode="json"),
         "limits": manifest.limits.model_dump(mode="json", exclude_none=True),
         "variants": [
@@ -54,11 +58,19 @@ def describe(live: LiveModel, models: Models) -> dict[str, Any]:
                 "providers": list(variant.providers),
                 "needs": list(variant.needs),
                 "bytes": sum(graph.bytes for graph in variant.graphs),
+                "self_test": variant.self_test is not None,
                 "evidence": variant.evidence.model_dump(mode="json", exclude_none=True),
             }
             for variant in manifest.variants
         ],
     }
+
+
+def _self_test(reports: Sequence[SelfTestReport]) -> dict[str, Any]:
+    """Whether the variant that serves was tested here, and which others were refused before it."""
+    told = [asdict(report) for report in reports]
+    served = told[-1] if told else {"outcome": "none", "reason": "no self-test"}
+    return {"outcome": served["outcome"], "reason": served["reason"], "refused": told[:-1]}
 
 
 def _describe_broken(broken: BrokenModel) -> dict[str, str]:

@@ -23,7 +23,7 @@ def answer(live: LiveModel, results: list[dict[str, Any]]) -> dict[str, Any]:
 def image_result(prediction: ImagePrediction, top_k: int) -> dict[str, Any]:
     """One image's part of the answer."""
     top = [{"label": label, "score": _score(score)} for label, score in prediction.top(top_k)]
-    return {**top[0], "top": top}
+    return {**top[0], "top": top, **_known("uncertain", prediction.uncertain)}
 
 
 def sentiment_result(prediction: SentimentPrediction) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def sentiment_result(prediction: SentimentPrediction) -> dict[str, Any]:
         "score": _score(prediction.score),
         "scores": {label: _score(score) for label, score in prediction.scores.items()},
         "truncated": prediction.truncated,
+        **_known("uncertain", prediction.uncertain),
     }
 
 
@@ -44,7 +45,13 @@ def translate_result(prediction: TranslationPrediction) -> dict[str, Any]:
         "target": prediction.target,
         "score": _score(prediction.score),
         "truncated": prediction.truncated,
+        **_known("quality", None if prediction.quality is None else _score(prediction.quality)),
     }
+
+
+def _known(field: str, value: Any) -> dict[str, Any]:
+    """The field, unless the model cannot tell: then the answer does not speak of it."""
+    return {} if value is None else {field: value}
 
 
 def _score(value: float) -> float:

@@ -76,10 +76,20 @@ class LabelScore(BaseModel):
     score: float
 
 
+Uncertain = Annotated[
+    bool | None,
+    Field(
+        description="True where the model has seen too little like this to be relied on. "
+        "Missing for a model whose manifest has no energy threshold."
+    ),
+]
+
+
 class ImageResult(LabelScore):
     """The most probable label, and the `top_k` most probable ones in order."""
 
     top: list[LabelScore]
+    uncertain: Uncertain = None
 
 
 class SentimentResult(LabelScore):
@@ -87,16 +97,26 @@ class SentimentResult(LabelScore):
 
     scores: dict[str, float]
     truncated: bool
+    uncertain: Uncertain = None
 
 
 class TranslateResult(BaseModel):
-    """`score` is the mean log-probability of a token."""
+    """`score` is the mean log-probability of a token, `quality` an estimate of the translation."""
 
     text: str
     source: str
     target: str
     score: float
     truncated: bool
+    quality: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="How good the translation probably is; the model card says how well this "
+            "estimate goes with chrF. Missing for a model whose manifest has no estimate.",
+        ),
+    ] = None
 
 
 class Answer(BaseModel):

@@ -3,7 +3,8 @@
 EngineError
 ├── GraphMismatch         the graph is not what the manifest says, or is no graph at all
 ├── ProviderUnavailable   a provider is unknown, or was asked for strictly and does not run
-└── VariantUnavailable    no variant of the model suits the providers
+├── VariantUnavailable    no variant of the model suits the providers
+└── SelfTestFailed        a variant, or every one, gives other answers here than it should
 """
 
 
@@ -21,3 +22,7 @@ class ProviderUnavailable(EngineError):
 
 class VariantUnavailable(EngineError):
     """The model has no variant of that precision, or none for these providers."""
+
+
+class SelfTestFailed(EngineError):
+    """The model's variants give other answers on this machine than when they were published."""

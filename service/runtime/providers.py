@@ -68,37 +68,55 @@ def choose_variant(
     precision: Precision | None = None,
     strict: bool = False,
 ) -> Choice:
-    """The variant that suits the first asked provider that is usable; the CPU is the last resort.
+    """The best of `choices`."""
+    return choices(
+        variants, asked, usable=usable, features=features, precision=precision, strict=strict
+    )[0]
+
+
+def choices(
+    variants: Sequence[Variant],
+    asked: Asked,
+    *,
+    usable: Collection[str],
+    features: Collection[str],
+    precision: Precision | None = None,
+    strict: bool = False,
+) -> list[Choice]:
+    """The variants that suit the asked providers that are usable, best first, at least one; the
+    CPU is the last resort.
 
     `precision` overrides the preference and the variant's `needs`. `strict` makes it an error
-    (ProviderUnavailable) when the first provider that the user named is not the one chosen.
+    (ProviderUnavailable) when the first provider that the user named is not the best choice's.
     """
     order = [p for p in asked.names if p in usable or p == "cpu"]
     if "cpu" not in order:
         order.append("cpu")
-    for provider in order:
-        variant = _best(variants, provider, features, precision)
-        if variant is None:
-            continue
-        if strict and not asked.automatic and provider != asked.names[0]:
-            break
-        later = order[order.index(provider) + 1 :]
-        return Choice(variant, (provider, *(p for p in later if p in variant.providers)))
-    raise _refusal(variants, asked, usable, precision)
+    found = [
+        Choice(variant, (provider, *(p for p in order[place + 1 :] if p in variant.providers)))
+        for place, provider in enumerate(order)
+        for variant in _suitable(variants, provider, features, precision)
+    ]
+    if not found or (strict and not asked.automatic and found[0].providers[0] != asked.names[0]):
+        raise _refusal(variants, asked, usable, precision)
+    return found
 
 
-def _best(
+def _suitable(
     variants: Sequence[Variant],
     provider: Provider,
     features: Collection[str],
     precision: Precision | None,
-) -> Variant | None:
-    for wanted in (precision,) if precision else SUITS[provider]:
-        for variant in variants:
-            able = precision is not None or set(variant.needs) <= set(features)
-            if variant.precision == wanted and provider in variant.providers and able:
-                return variant
-    return None
+) -> list[Variant]:
+    """Best first."""
+    return [
+        variant
+        for wanted in ((precision,) if precision else SUITS[provider])
+        for variant in variants
+        if variant.precision == wanted
+        and provider in variant.providers
+        and (precision is not None or set(variant.needs) <= set(features))
+    ]
 
 
 def _refusal(

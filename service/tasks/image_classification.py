@@ -8,17 +8,19 @@ from numpy.typing import NDArray
 
 from model_zoo.manifest import ImageInput, Manifest
 from service.tasks.images import ImageLimits, ImageReader
-from service.tasks.probabilities import softmax
+from service.tasks.probabilities import is_uncertain, softmax
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImagePrediction:
-    """The probability of each of the model's labels, and the most probable one."""
+    """The probability of each of the model's labels, and the most probable one; `uncertain` is None
+    for a model that cannot tell."""
 
     label: str
     score: float
     labels: tuple[str, ...]
     probabilities_K: NDArray[np.float64]
+    uncertain: bool | None = None
 
     def top(self, k: int) -> tuple[tuple[str, float], ...]:
         """The `k` most probable labels with their probabilities, best first."""
@@ -33,6 +35,7 @@ class ImageClassification:
         self, manifest: Manifest, spec: ImageInput, limits: ImageLimits | None = None
     ) -> None:
         self._labels = manifest.labels
+        self._confidence = manifest.confidence
         self._reader = ImageReader(spec, _tightened(limits or ImageLimits(), manifest))
 
     def split(self, raw: bytes) -> list[bytes]:
@@ -50,9 +53,9 @@ class ImageClassification:
     ) -> ImagePrediction:
         probabilities_K = softmax(row, len(self._labels))
         best = int(probabilities_K.argmax())
-        return ImagePrediction(
-            self._labels[best], float(probabilities_K[best]), self._labels, probabilities_K
-        )
+        score = float(probabilities_K[best])
+        uncertain = is_uncertain(row, score, self._confidence)
+        return ImagePrediction(self._labels[best], score, self._labels, probabilities_K, uncertain)
 
     def join(self, raw: bytes, predictions: Sequence[ImagePrediction]) -> ImagePrediction:
         return predictions[0]

@@ -1,8 +1,11 @@
-"""From a classifier's row of logits to probabilities."""
+"""From a classifier's row of logits to probabilities, and whether to trust them."""
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model_zoo.self_knowledge import Confidence
 from service.errors import InferenceFailed
 
 
@@ -15,3 +18,17 @@ def softmax(logits_K: NDArray[np.floating], classes: int) -> NDArray[np.float64]
     weights_K = np.exp(logits_K - logits_K.max(), dtype=np.float64)
     probabilities_K: NDArray[np.float64] = weights_K / weights_K.sum()
     return probabilities_K
+
+
+def energy(logits_K: NDArray[np.floating], highest_probability: float) -> float:
+    """-logsumexp of the logits, which are those of that highest probability (arXiv:2010.03759)."""
+    return math.log(highest_probability) - float(logits_K.max())
+
+
+def is_uncertain(
+    logits_K: NDArray[np.floating], highest_probability: float, confidence: Confidence | None
+) -> bool | None:
+    """Whether the model has seen too little like this to be sure; None if it cannot tell."""
+    if confidence is None:
+        return None
+    return energy(logits_K, highest_probability) > confidence.max_energy

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model_zoo.manifest import Manifest, TextInput
 from service.errors import InvalidInput
-from service.tasks.probabilities import softmax
+from service.tasks.probabilities import is_uncertain, softmax
 from service.tasks.text import Encoding, TextTokenizer, clean
 
 CHARACTERS_PER_TOKEN = 4  # of English, for the estimate of the cost only
@@ -17,12 +17,13 @@ CHARACTERS_PER_TOKEN = 4  # of English, for the estimate of the cost only
 @dataclass(frozen=True, slots=True)
 class SentimentPrediction:
     """The most probable label and the probability of each; `truncated` when only the text's
-    beginning was read."""
+    beginning was read, `uncertain` None for a model that cannot tell."""
 
     label: str
     score: float
     scores: dict[str, float]
     truncated: bool
+    uncertain: bool | None = None
 
 
 class Sentiment:
@@ -30,6 +31,7 @@ class Sentiment:
 
     def __init__(self, manifest: Manifest, spec: TextInput, tokenizer_json: bytes) -> None:
         self._labels = manifest.labels
+        self._confidence = manifest.confidence
         self._max_tokens = min(spec.max_tokens, manifest.limits.max_tokens or spec.max_tokens)
         self._tokenizer = TextTokenizer(tokenizer_json)
 
@@ -57,6 +59,7 @@ class Sentiment:
             score=score,
             scores=dict(zip(self._labels, probabilities, strict=True)),
             truncated=features.truncated,
+            uncertain=is_uncertain(row, score, self._confidence),
         )
 
     def join(self, raw: str, predictions: Sequence[SentimentPrediction]) -> SentimentPrediction:
