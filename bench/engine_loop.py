@@ -20,7 +20,8 @@ from bench.opened import newest
 from service.metrics import Metrics
 from service.predictor import predict
 from service.repository.live import LiveModel
-from service.repository.loading import LoadOptions, load
+from service.repository.loading import load
+from service.repository.options import LoadOptions
 from service.tasks.base import TranslationText
 
 NO_DEADLINE_S = 3600.0

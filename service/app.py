@@ -22,8 +22,9 @@ from service.http.server import address_of, listen, make_server
 from service.logs import JsonFormatter, configure_logging
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle
-from service.repository.loading import LoadOptions, load_all
+from service.repository.loading import load_all
 from service.repository.models import Models
+from service.repository.options import LoadOptions
 from service.settings import Settings
 from service.tasks.images import ImageLimits
 
@@ -186,6 +187,9 @@ def _load_options(settings: Settings) -> LoadOptions:
         max_batch_size=settings.max_batch_size,
         max_queue_delay_s=settings.max_queue_delay_ms / 1000,
         max_queue_size=settings.max_queue_size,
+        max_queue_s=settings.max_queue_s,
+        share_identical=settings.share_identical,
+        cache_bytes=settings.cache_bytes,
         workers=settings.threads or None,
         image_limits=ImageLimits(
             max_pixels=settings.max_image_pixels, min_side=settings.min_image_side

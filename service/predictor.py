@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
+from service.batching.policy import Priority
 from service.errors import ServiceError
 from service.repository.live import LiveModel
 from service.tasks.base import TranslationText
@@ -13,23 +15,59 @@ from service.tasks.base import TranslationText
 ON_LOOP_CHARACTERS = 4000
 
 
-async def predict(live: LiveModel, items: Sequence[Any], timeout_s: float) -> list[Any]:
+Progress = Callable[[int, str], None]
+
+
+async def predict(
+    live: LiveModel,
+    items: Sequence[Any],
+    timeout_s: float,
+    *,
+    priority: Priority = "interactive",
+    on_progress: Progress | None = None,
+) -> list[Any]:
     """One prediction an item, in order; either all of them or the first error.
 
-    Raises InvalidInput (which tells the item), Overloaded, DeadlineExceeded, NotReady and
-    InferenceFailed. Cancelling the call takes back what still waits in the queue.
+    `on_progress` hears, with the place of a text that is being translated, what of its translation
+    is known so far. Raises InvalidInput (which tells the item), Overloaded, DeadlineExceeded,
+    NotReady and InferenceFailed. Cancelling the call takes back what still waits in the queue, and
+    what runs where it can be stopped.
     """
     deadline_s = time.monotonic() + timeout_s
     is_long = _is_long(items)
     split = await asyncio.to_thread(_split, live, items) if is_long else _split(live, items)
     parts = [part for of_item in split for part in of_item]
-    answers = await live.batcher.submit_each(
-        parts, costs=[live.task.cost(part) for part in parts], deadline=deadline_s
-    )
     counts = [len(of_item) for of_item in split]
+    answers = await live.batcher.submit_each(
+        parts,
+        costs=[live.task.cost(part) for part in parts],
+        deadline=deadline_s,
+        priority=priority,
+        on_progress=Growing(counts, on_progress) if on_progress is not None else None,
+    )
     if is_long:
         return await asyncio.to_thread(_join, live, items, counts, answers)
     return _join(live, items, counts, answers)
+
+
+class Growing:
+    """Tells how far each text is: all of its parts up to the first that is not complete."""
+
+    def __init__(self, counts: Sequence[int], listener: Progress) -> None:
+        self._listener = listener
+        self._places = [(item, part) for item, n in enumerate(counts) for part in range(n)]
+        self._known: list[list[str]] = [[""] * count for count in counts]
+        self._complete: list[list[bool]] = [[False] * count for count in counts]
+
+    def __call__(self, number: int, known: Any) -> None:
+        """The part of this number has its answer, or is known so far."""
+        if isinstance(known, Exception):
+            return  # the call ends with it
+        item, part = self._places[number]
+        self._complete[item][part] = not isinstance(known, str)
+        self._known[item][part] = known if isinstance(known, str) else known.text
+        complete = sum(1 for _ in takewhile(bool, self._complete[item]))
+        self._listener(item, "".join(self._known[item][: complete + 1]))
 
 
 def _split(live: LiveModel, items: Sequence[Any]) -> list[Sequence[Any]]:

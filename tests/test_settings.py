@@ -184,4 +184,8 @@ def test_every_default_in_the_table_may_be_typed() -> None:
 
 
 def test_switches_are_marked_for_the_command_line() -> None:
-    assert [row.flag for row in SETTINGS if row.is_switch] == ["--strict-providers", "--strict"]
+    assert [row.flag for row in SETTINGS if row.is_switch] == [
+        "--strict-providers",
+        "--strict",
+        "--share-identical",
+    ]

@@ -18,7 +18,7 @@ from service.batching.isolation import LATE, RunBatch, Stoppable
 from service.batching.ledger import Ledger
 from service.batching.line import Line
 from service.batching.observer import BatchObserver, NoObserver
-from service.batching.pace import BatchPace, StreamPace
+from service.batching.pace import BatchPace, Pace
 from service.batching.policy import BatchPolicy, Priority
 from service.batching.queueing import QueuedItem, Submission
 from service.batching.reception import LEAVING, Newcomers, Reception
@@ -60,8 +60,9 @@ class Batcher(Generic[P, R]):
         self._bridge = Bridge()
         self._idle = asyncio.Event()
         self.latency = around.latency
-        streamed = StreamPace() if isinstance(run, Streaming) else None
-        pace = streamed or BatchPace(self.latency, policy.max_batch_size)
+        pace: Pace = BatchPace(self.latency, policy.max_batch_size)
+        if isinstance(run, Streaming):
+            pace = around.pace
         self._line: Line[P] = Line(policy, clock, pace)
         self._in_flight: InFlight[P] = InFlight(around.sharing)
         self._ledger = Ledger(abandoned=self._abandon, listener=self._observer.items_ended)
@@ -83,7 +84,7 @@ class Batcher(Generic[P, R]):
 
         def make_step() -> Step:
             if isinstance(run, Streaming):
-                return StreamWorker(run.open(), desk, streamed or StreamPace())
+                return StreamWorker(run.open(), desk, around.pace)
             return BatchWorker(run, desk, self.latency)
 
         self._workers = Workers(make_step, count=workers, name=name)
@@ -145,8 +146,8 @@ class Batcher(Generic[P, R]):
     ) -> list[R | ServiceError]:
         """As `submit_many`, but the error of a part stands in the list, as that part's answer.
 
-        `on_progress` hears on the event loop, with the place of a part, what a `Streaming` model
-        knows of its answer before it is complete.
+        `on_progress` hears on the event loop, with the place of a part, its answer, and before that
+        what a `Streaming` model knows of it while it is not complete.
         """
         newcomers = Newcomers(parts, costs or (1,) * len(parts), priority)
         return await self._answers(newcomers, deadline, keeps_errors=True, on_progress=on_progress)
@@ -238,6 +239,7 @@ class Batcher(Generic[P, R]):
         for item, answer in zip(batch, answers, strict=True):
             item.run = None
             self._in_flight.answered(item, answer)
+            self._progressed(item, answer)
         self._ledger.settle(batch, answers)
         self._line.finished(batch)
         self._notice_idle()

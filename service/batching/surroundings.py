@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.batching.cost import LatencyModel
+from service.batching.pace import StreamPace
 from service.batching.sharing import Sharing
 
 Turn = Callable[[], AbstractContextManager[None]]
@@ -23,11 +24,13 @@ def no_turn() -> AbstractContextManager[None]:
 class Surroundings:
     """Defaults for a model that is alone in the world.
 
-    `latency` may have learnt from a warm-up; `turn` is held while a worker works; `sharing` lets
-    identical parts share one item; `chance` tells numbers in 0..1.
+    `latency` and `pace` (of a `Streaming` model) may have learnt from a warm-up; `turn` is held
+    while a worker works; `sharing` lets identical parts share one item; `chance` tells numbers in
+    0..1.
     """
 
     latency: LatencyModel = field(default_factory=LatencyModel)
+    pace: StreamPace = field(default_factory=StreamPace)
     turn: Turn = no_turn
     sharing: Sharing[Any] | None = None
     chance: Callable[[], float] = random.random

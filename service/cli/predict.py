@@ -21,7 +21,8 @@ from service.http.results import answer, image_result, sentiment_result, transla
 from service.metrics import Metrics
 from service.predictor import predict
 from service.repository.live import LiveModel
-from service.repository.loading import LoadOptions, load
+from service.repository.loading import load
+from service.repository.options import LoadOptions
 from service.runtime.errors import EngineError
 from service.settings import Settings
 from service.tasks.base import TranslationText

@@ -13,6 +13,7 @@ from service.metrics import ModelMetrics, Stage
 from service.repository.self_test import SelfTestReport
 from service.repository.watching import watch_answer, watch_texts
 from service.runtime.runner import Runner
+from service.runtime.session import Abort
 from service.tasks.registry import AnyTask
 
 FIRST_STAGE: dict[TaskName, Stage] = {
@@ -35,8 +36,11 @@ class Engine:
         """The parts of one item, each of which is run by itself."""
         return self._task.split(raw)
 
-    def predict_batch(self, parts: Sequence[Any]) -> list[Any]:
-        """One answer a part, in order; an exception in its place where that part is at fault."""
+    def predict_batch(self, parts: Sequence[Any], abort: Abort | None = None) -> list[Any]:
+        """One answer a part, in order; an exception in its place where that part is at fault.
+
+        Raises Cancelled once `abort` is set.
+        """
         answers: list[Any] = [None] * len(parts)
         began_s = time.perf_counter()
         features = self._preprocess(parts, answers)
@@ -45,7 +49,7 @@ class Engine:
         if not features:
             return answers
         watch_texts(self._metrics, features.values(), padded=True)
-        rows = self._runner.run(list(features.values()))
+        rows = self._runner.run(list(features.values()), abort)
         ran_s = time.perf_counter()
         self._metrics.stage_took("inference", ran_s - ready_s)
         if len(rows) != len(features):

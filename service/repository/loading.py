@@ -3,59 +3,27 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from model_zoo.catalog import Catalog, ModelRef, PublishedModel
 from model_zoo.errors import ModelZooError
-from model_zoo.manifest import Manifest, Precision
-from service.batching.batcher import Batcher
-from service.batching.isolation import RunBatch
-from service.batching.policy import BatchPolicy
-from service.batching.stream import Streaming
+from model_zoo.manifest import Manifest
 from service.errors import ServiceError
 from service.metrics import Metrics, ModelMetrics
 from service.repository.live import FIRST_STAGE, Engine, LiveModel
 from service.repository.models import BrokenModel
-from service.repository.streaming import DecodeStream
+from service.repository.options import LoadOptions
+from service.repository.scheduling import Works, make_batcher
+from service.repository.self_test import SelfTestReport, self_test
 from service.repository.warm_up import warm_up
-from service.runtime.errors import EngineError
-from service.runtime.generate import Generator
-from service.runtime.providers import Choice, choose_variant, cpu_features, parse_providers
+from service.repository.watching import announce_content
+from service.runtime.errors import EngineError, SelfTestFailed
+from service.runtime.providers import Choice, choices, cpu_features, parse_providers
 from service.runtime.runner import Runner, make_runner
 from service.runtime.session import usable_providers
-from service.runtime.threads import available_cpus
-from service.tasks.images import ImageLimits
 from service.tasks.registry import AnyTask, make_task
 
 log = logging.getLogger("slipway.repository")
-
-# How many waiting items are compared by length to fill a batch, in batches.
-LOOK_AHEAD = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
-    """How models are opened and queued; the names of the knobs are Triton's."""
-
-    providers: str = "auto"
-    strict_providers: bool = False
-    precision: Precision | None = None
-    max_batch_size: int = 32
-    max_queue_delay_s: float = 0.0
-    max_queue_size: int = 256
-    workers: int | None = None
-    image_limits: ImageLimits = field(default_factory=ImageLimits)
-
-    def policy(self, manifest: Manifest) -> BatchPolicy:
-        """The rules of this model's queue: texts travel with others of their length."""
-        texts = manifest.task != "image-classification"
-        return BatchPolicy(
-            max_batch_size=self.max_batch_size,
-            max_queue_size=self.max_queue_size,
-            max_queue_delay_s=self.max_queue_delay_s,
-            look_ahead=LOOK_AHEAD * self.max_batch_size if texts else 0,
-        )
 
 
 async def load_all(
@@ -73,9 +41,68 @@ async def load_all(
 
 
 def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> LiveModel:
-    """One model, warm and with its worker threads running. Blocks; raises what is wrong."""
+    """One model, warm, tested and with its worker threads running. Blocks; raises what is wrong."""
     manifest = published.manifest
-    choice = choose_variant(
+    of_model = metrics.model(manifest.name, manifest.version)
+    published.verify()
+    task = make_task(manifest, published.read, options.image_limits)
+    opened = _open_best(published, task, options, of_model)
+    live = LiveModel(
+        manifest=manifest,
+        variant=opened.choice.variant.precision,
+        placement=dict(opened.runner.placement),
+        task=task,
+        runner=opened.runner,
+        batcher=make_batcher(
+            Works(manifest, task, opened.runner, opened.engine, of_model), options
+        ),
+        metrics=of_model,
+        self_tests=opened.reports,
+    )
+    _announce(live, opened.choice)
+    return live
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A variant that runs here, and the self-tests that led to it: its own is the last."""
+
+    choice: Choice
+    runner: Runner
+    engine: Engine
+    reports: tuple[SelfTestReport, ...]
+
+
+def _open_best(
+    published: PublishedModel, task: AnyTask, options: LoadOptions, metrics: ModelMetrics
+) -> _Opened:
+    """The best variant that answers here as it did when it was published. Raises SelfTestFailed
+    when none does, or with `strict_providers` when the best does not."""
+    manifest = published.manifest
+    reports: list[SelfTestReport] = []
+    for choice in possible_choices(manifest, options):
+        runner = open_runner(published, choice, strict=options.strict_providers)
+        engine = Engine(task, runner, metrics, FIRST_STAGE[manifest.task])
+        warm_up(engine, manifest, options.max_batch_size)
+        provider = choice.providers[0]
+        report = self_test(manifest, choice.variant, published.read, task, runner, provider)
+        reports.append(report)
+        if report.outcome != "none":
+            passed = report.outcome == "passed"
+            metrics.self_tested(variant=report.variant, provider=provider, passed=passed)
+        if report.outcome != "failed":
+            return _Opened(choice, runner, engine, tuple(reports))
+        _tell_failure(manifest, report)
+        runner.close()
+        if options.strict_providers:
+            break
+    tried = "; ".join(f"{r.variant} on {r.provider}: {r.reason}" for r in reports)
+    raise SelfTestFailed(f"{manifest.name}/{manifest.version} answers wrongly here. {tried}")
+
+
+def possible_choices(manifest: Manifest, options: LoadOptions) -> list[Choice]:
+    """The variants that suit this machine and the options, best first. Raises EngineError."""
+    return choices(
         manifest.variants,
         parse_providers(options.providers, usable_providers()),
         usable=usable_providers(),
@@ -83,47 +110,34 @@ def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> L
         precision=options.precision,
         strict=options.strict_providers,
     )
-    published.verify()
-    task = make_task(manifest, published.read, options.image_limits)
-    runner = make_runner(
-        manifest,
+
+
+def open_runner(published: PublishedModel, choice: Choice, *, strict: bool) -> Runner:
+    """The variant's graphs, opened from their verified bytes."""
+    return make_runner(
+        published.manifest,
         {graph.role: published.read(graph.file) for graph in choice.variant.graphs},
         providers=choice.providers,
         threads=1,  # each worker runs batches of its own, which scales better than sharing one
-        strict=options.strict_providers,
+        strict=strict,
     )
-    of_model = metrics.model(manifest.name, manifest.version)
-    engine = Engine(task, runner, of_model, FIRST_STAGE[manifest.task])
-    warm_up(engine, manifest, options.max_batch_size)
-    live = LiveModel(
-        manifest=manifest,
-        variant=choice.variant.precision,
-        placement=dict(runner.placement),
-        task=task,
-        runner=runner,
-        batcher=Batcher(
-            _manner(task, runner, of_model, engine),
-            options.policy(manifest),
-            workers=options.workers or available_cpus(),
-            observer=of_model,
-            name=manifest.name,
-        ),
-        metrics=of_model,
-    )
-    _announce(live, choice)
-    return live
 
 
-def _manner(
-    task: AnyTask, runner: Runner, metrics: ModelMetrics, engine: Engine
-) -> RunBatch[Any, Any] | Streaming[Any, Any]:
-    """Batch by batch, or continuously where the runner works step by step."""
-    if isinstance(runner, Generator):
-        return Streaming(lambda: DecodeStream(task, runner, metrics))
-    return engine.predict_batch
+def _tell_failure(manifest: Manifest, report: SelfTestReport) -> None:
+    log.warning(
+        "a variant failed its self-test",
+        extra={
+            "model": manifest.name,
+            "version": str(manifest.version),
+            "variant": report.variant,
+            "provider": report.provider,
+            "reason": report.reason,
+        },
+    )
 
 
 def _announce(live: LiveModel, choice: Choice) -> None:
+    announce_content(live.metrics, live.manifest)
     live.metrics.loaded(
         variant=live.variant,
         providers=tuple(live.placement),

@@ -54,6 +54,16 @@ class Settings(BaseModel):
         0.0, "how long a partial batch waits", "milliseconds", ge=0, allow_inf_nan=False
     )
     max_queue_size: int = count(256, "items of one model that may wait; more are answered 429")
+    max_queue_s: float = timeout(
+        10.0, "predicted time for which work may wait; more is answered 429"
+    )
+    share_identical: bool = setting(True, "identical items in flight run once", "yes or no")
+    cache_bytes: Bytes = setting(
+        0,
+        "kept answers of each model; 0 for none",
+        "bytes, or a number with kB, MB, KiB or MiB",
+        ge=0,
+    )
     request_timeout_s: float = timeout(30.0, "deadline of a request, then 504")
     pre_drain_s: float = seconds(0.0, "after SIGTERM: how long to be not ready and still accept")
     drain_s: float = seconds(

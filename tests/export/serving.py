@@ -13,7 +13,8 @@ from model_zoo.manifest import Precision
 from service.metrics import Metrics
 from service.predictor import predict
 from service.repository.live import LiveModel
-from service.repository.loading import LoadOptions, load
+from service.repository.loading import load
+from service.repository.options import LoadOptions
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from service.http.limits import Limits
 from service.http.native import ItemLimits
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle
-from service.repository.loading import LoadOptions, load_all
+from service.repository.loading import load_all
 from service.repository.models import Models
+from service.repository.options import LoadOptions
 from tests import tiny_zoo
 
 BODY_BYTES, IMAGE_BYTES = 1 << 20, 8 << 20

@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 from model_zoo.catalog import Catalog
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle
-from service.repository.loading import LoadOptions, load_all
+from service.repository.loading import load_all
 from service.repository.models import Models
+from service.repository.options import LoadOptions
 from tests.integration.conftest import App, make_app
 from tests.tiny_zoo import IMAGES, TEXTS, TRANSLATOR
 

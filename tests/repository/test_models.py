@@ -11,8 +11,9 @@ from service.errors import NotReady, UnknownModel
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle, State
 from service.repository.live import LiveModel
-from service.repository.loading import LoadOptions, load
+from service.repository.loading import load
 from service.repository.models import Models
+from service.repository.options import LoadOptions
 from tests import tiny_zoo
 
 Make = Callable[[str, int], LiveModel]

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from service.errors import InferenceFailed, InvalidInput
 from service.metrics import Metrics
 from service.repository.live import LiveModel
-from service.repository.loading import LoadOptions, load
+from service.repository.loading import load
+from service.repository.options import LoadOptions
 from service.repository.streaming import DecodeStream
 from service.runtime.generate import Generator
 from service.tasks.base import Sentence

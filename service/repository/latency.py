@@ -1,0 +1,76 @@
+"""How long a model takes by the shape of its batch, measured once before the first request."""
+
+import time
+from threading import Lock
+from typing import Any
+
+from model_zoo.manifest import Manifest
+from service.batching.cost import LatencyModel
+from service.batching.pace import StreamPace
+from service.repository.warm_up import EXAMPLES
+from service.runtime.runner import Runner
+from service.tasks.registry import AnyTask
+
+SIZES = (1, 8, 32)
+LENGTHS = (8, 64, 256)  # tokens
+WORD = "word "
+ROUNDS = 2  # of a shape; the faster counts, since the first pays for memory
+
+# Models are loaded side by side, and would slow down each other's measurements.
+_one_at_a_time = Lock()
+
+
+def shapes_of(manifest: Manifest, max_batch_size: int) -> tuple[list[int], list[int]]:
+    """The batch sizes and the lengths in tokens that are measured and told."""
+    sizes = sorted({min(size, max_batch_size) for size in SIZES})
+    if manifest.task == "image-classification":
+        return sizes, [1]
+    most = manifest.limits.max_tokens or LENGTHS[-1]
+    return sizes, sorted({min(length, most) for length in LENGTHS})
+
+
+def measure_batches(
+    task: AnyTask, runner: Runner, manifest: Manifest, max_batch_size: int
+) -> LatencyModel:
+    """Run every shape and learn from it; for a model that runs whole batches."""
+    model = LatencyModel()
+    sizes, lengths = shapes_of(manifest, max_batch_size)
+    with _one_at_a_time:
+        for length in lengths:
+            part = _part(task, manifest, length)
+            for size in sizes:
+                model.measured(size, task.cost(part), _fastest(task, runner, [part] * size))
+    return model
+
+
+def measure_stream(task: AnyTask, runner: Runner, manifest: Manifest, most: int) -> StreamPace:
+    """Answer a few sentences together; for a model that items join and leave."""
+    pace = StreamPace()
+    parts = task.split(EXAMPLES[manifest.task]) * min(most, SIZES[1])
+    with _one_at_a_time:
+        seconds = _fastest(task, runner, parts)
+    pace.measured(sum(task.cost(part) for part in parts), seconds, seconds * len(parts))
+    return pace
+
+
+def _fastest(task: AnyTask, runner: Runner, parts: list[Any]) -> float:
+    return min(_seconds(task, runner, parts) for _ in range(ROUNDS))
+
+
+def _seconds(task: AnyTask, runner: Runner, parts: list[Any]) -> float:
+    began_s = time.perf_counter()
+    features = [task.preprocess(part) for part in parts]
+    for found, row in zip(features, runner.run(features), strict=True):
+        task.postprocess(found, row)
+    return time.perf_counter() - began_s
+
+
+def _part(task: AnyTask, manifest: Manifest, length: int) -> Any:
+    """A part that costs about `length` tokens, as far as the model reads."""
+    example = EXAMPLES[manifest.task]
+    if not isinstance(example, str):
+        return task.split(example)[0]
+    words = 1
+    while task.cost(WORD * words) < length and words < length:
+        words += 1
+    return (WORD * words).strip()

@@ -1,0 +1,53 @@
+"""How models are opened and queued; the names of the knobs are Triton's."""
+
+from dataclasses import dataclass, field
+
+from model_zoo.manifest import Manifest, Precision
+from service.batching.cores import Cores
+from service.batching.policy import BatchPolicy
+from service.runtime.threads import available_cpus
+from service.tasks.images import ImageLimits
+
+# How many waiting texts are compared by length to fill a batch, in batches.
+LOOK_AHEAD = 4
+
+
+def _all_cores() -> Cores:
+    return Cores(available_cpus())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """The same for every model. `cores` are shared by all models that are loaded with them.
+
+    `max_queue_s` bounds a queue in predicted seconds; `cache_bytes` is the size of each model's
+    cache of answers, 0 for none.
+    """
+
+    providers: str = "auto"
+    strict_providers: bool = False
+    precision: Precision | None = None
+    max_batch_size: int = 32
+    max_queue_delay_s: float = 0.0
+    max_queue_size: int = 256
+    max_queue_s: float = 10.0
+    share_identical: bool = True
+    cache_bytes: int = 0
+    workers: int | None = None
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
+    cores: Cores = field(default_factory=_all_cores)
+
+    def policy(self, manifest: Manifest) -> BatchPolicy:
+        """The rules of this model's queue.
+
+        Texts travel with others of their length; sentences to translate come and go one by one,
+        and are padded to nobody's length.
+        """
+        padded = manifest.task == "text-classification"
+        return BatchPolicy(
+            max_batch_size=self.max_batch_size,
+            max_queue_size=self.max_queue_size,
+            max_queue_delay_s=self.max_queue_delay_s,
+            max_queue_s=self.max_queue_s,
+            look_ahead=LOOK_AHEAD * self.max_batch_size if padded else 0,
+        )
