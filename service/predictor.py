@@ -58,6 +58,7 @@ class Growing:
         self._places = [(item, part) for item, n in enumerate(counts) for part in range(n)]
         self._known: list[list[str]] = [[""] * count for count in counts]
         self._complete: list[list[bool]] = [[False] * count for count in counts]
+        self._told = [""] * len(counts)
 
     def __call__(self, number: int, known: Any) -> None:
         """The part of this number has its answer, or is known so far."""
@@ -67,7 +68,10 @@ class Growing:
         self._complete[item][part] = not isinstance(known, str)
         self._known[item][part] = known if isinstance(known, str) else known.text
         complete = sum(1 for _ in takewhile(bool, self._complete[item]))
-        self._listener(item, "".join(self._known[item][: complete + 1]))
+        text = "".join(self._known[item][: complete + 1])
+        if text != self._told[item]:
+            self._told[item] = text
+            self._listener(item, text)
 
 
 def _split(live: LiveModel, items: Sequence[Any]) -> list[Sequence[Any]]:

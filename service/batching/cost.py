@@ -27,7 +27,7 @@ GAIN = 1e-6  # of the explained part, that one more number has to add
 
 # Every set of parts, small ones first; where one size alone was seen, rows explain it, which is the
 # cautious guess.
-SETS = [list(s) for k in range(1, 5) for s in combinations((1, 3, 2, 0), k)]
+SETS = [list(s) for k in range(1, 5) for s in combinations((1, 3, 0, 2), k)]
 
 Vector = NDArray[np.float64]
 
