@@ -19,4 +19,6 @@ def anyio_backend() -> str:
 def blockbuster() -> Iterator[BlockBuster]:
     """Fails a test in which Slipway's own code blocks a running event loop."""
     with blockbuster_ctx(["service", "model_zoo"]) as guard:
+        # the service renders its metrics in a thread, while tests look at them wherever they are
+        guard.functions["io.TextIOWrapper.read"].can_block_in("service/cgroup.py", "_text")
         yield guard

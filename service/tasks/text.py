@@ -17,10 +17,14 @@ from service.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
-    """Token ids, [T], int64; `truncated` when the text had more than fit."""
+    """Token ids, [T], int64; `truncated` when the text had more than fit.
+
+    `unknown` of them stand for what the vocabulary lacks; None when it can write everything.
+    """
 
     ids: NDArray[np.int64]
     truncated: bool
+    unknown: int | None = None
 
 
 class TextTokenizer:
@@ -37,6 +41,8 @@ class TextTokenizer:
         # a text that spells out "</s>" is a text about it, not the end of the sentence
         self._tokenizer.encode_special_tokens = True
         self._added = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        self._unknown_id = None if unknown is None else self._tokenizer.token_to_id(unknown)
 
     @property
     def vocabulary(self) -> int:
@@ -52,7 +58,9 @@ class TextTokenizer:
             encoding.truncate(room)
         if self._added:
             encoding = self._tokenizer.post_process(encoding)
-        return Encoding(np.array(encoding.ids, np.int64), truncated)
+        ids = encoding.ids
+        unknown = None if self._unknown_id is None else ids.count(self._unknown_id)
+        return Encoding(np.array(ids, np.int64), truncated, unknown)
 
     def plain_ids(self, text: str) -> list[int]:
         """All ids of the text, without those that the tokenizer would add."""

@@ -27,6 +27,13 @@ def test_a_long_text_keeps_its_beginning_and_tells_so() -> None:
     assert cut.ids.tolist() == whole[:-1].tolist()
 
 
+def test_what_the_vocabulary_lacks_is_counted_where_that_can_be() -> None:
+    pieces = TextTokenizer(word_piece_tokenizer())
+    assert pieces.encode("The dog eats.", 100).unknown == 0
+    assert pieces.encode("The 狗 dog 猫 eats.", 100).unknown == 2
+    assert TextTokenizer(byte_level_tokenizer()).encode("狗", 100).unknown is None
+
+
 def test_added_tokens_survive_truncation() -> None:
     tokenizer = TextTokenizer(word_piece_tokenizer())
     whole = tokenizer.encode("The dog eats.", 100).ids.tolist()
