@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.networks.kinds import ImageKind, TextKind
 from model_zoo.manifest import DatasetSource
 
 RUN_FILE = "run.json"
@@ -22,7 +23,9 @@ class Options:
     """`models` is the catalog to publish into, `work` holds checkpoints that resume.
 
     data: the user's own data, or None for the recipe's public data sets. quick: a tiny version on
-    a few hundred rows, with lower gates. epochs: None for the recipe's own number.
+    a few hundred rows, with lower gates. epochs: None for the recipe's own number. origin: the
+    published model or checkpoint whose weights a network begins with. *_network: the kind of
+    network, None for the recipe's own or that of `origin`.
     """
 
     models: Path
@@ -36,6 +39,9 @@ class Options:
     fresh: bool = False
     languages: tuple[str, str] = ("en", "de")
     targets: Path | None = None
+    origin: str | None = None
+    image_network: ImageKind | None = None
+    text_network: TextKind | None = None
 
     def epochs_for(self, rows: int, *, usual_rows: int, usual: int) -> int:
         """As many as were asked for, else the recipe's usual ones; more for few rows, so that a
@@ -62,6 +68,8 @@ class Options:
             "languages": self.languages,
             "quick": self.quick,
             "seed": self.seed,
+            "origin": self.origin,
+            "network": self.image_network or self.text_network,
         }
         note, text = self.folder(name) / RUN_FILE, json.dumps(facts, indent=2) + "\n"
         if note.exists() and note.read_text() != text:

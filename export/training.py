@@ -6,10 +6,8 @@ Knows networks and numbers, nothing of images or text: a recipe hands in its bat
 import json
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from export.devices import device_of, mixed_precision, moved, random_state, set_random_state
 from export.progress import TrainingProgress
 
 Batch = Any
@@ -142,8 +141,9 @@ class Trainer:
     def _train_step(self, batch: Batch) -> float:
         total = self.plan.epochs * self.plan.steps_per_epoch
         self.stepper.set_rate((self._epoch * self.plan.steps_per_epoch + self._step) / total)
-        with mixed_precision():
-            loss = self._lesson.loss(self.network, batch)
+        device = device_of(self.network)
+        with mixed_precision(device):
+            loss = self._lesson.loss(self.network, moved(batch, device))
         loss.backward()
         if self.plan.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
@@ -172,7 +172,7 @@ class Trainer:
         self.history.rows.append(row)
         score = scores[self.plan.metric]
         if self._best is None or score > self._best[0]:
-            weights = {k: v.detach().clone() for k, v in self.average.state_dict().items()}
+            weights = {k: v.detach().cpu().clone() for k, v in self.average.state_dict().items()}
             self._best, self._stale = (score, weights), 0
         else:
             self._stale += 1
@@ -197,7 +197,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self.stepper.optimizers],
             "rows": self.history.rows,
             "seconds": self.history.seconds,
-            "random": torch.get_rng_state(),
+            "random": random_state(),
         }
         partial = self._checkpoint.with_suffix(".partial")
         torch.save(state, partial)
@@ -206,7 +206,7 @@ class Trainer:
     def _resume(self) -> None:
         if not self._checkpoint.exists():
             return
-        state = torch.load(self._checkpoint, weights_only=True)
+        state = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
         self._epoch, self._step, self._stale = state["epoch"], state["step"], state["stale"]
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -215,27 +215,7 @@ class Trainer:
         for optimizer, saved in zip(self.stepper.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.history = History(state["rows"], state["seconds"])
-        torch.set_rng_state(state["random"])
-
-
-def mixed_precision() -> Any:
-    """bf16 autocast where this processor is faster with it, plain fp32 elsewhere."""
-    return torch.autocast("cpu", torch.bfloat16) if bf16_is_faster() else nullcontext()
-
-
-@cache
-def bf16_is_faster() -> bool:
-    """Timed once a process: emulated bf16 is hundreds of times slower, AMX seven times faster."""
-    return _product_seconds(torch.bfloat16) < 0.7 * _product_seconds(torch.float32)
-
-
-def _product_seconds(dtype: torch.dtype) -> float:
-    left, right = (torch.randn(256, 256).to(dtype) for _ in range(2))
-    left @ right  # the first product compiles its kernel
-    started = time.perf_counter()
-    for _ in range(3):
-        left @ right
-    return time.perf_counter() - started
+        set_random_state(state["random"])
 
 
 def warm_up_then_decay(warm_up: float, final: float) -> Callable[[float], float]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,30 +12,33 @@ from tokenizers import Tokenizer
 from export import plots
 from export.candidate import Candidate, OpenedVariant, answer_of, draft
 from export.console import Story
-from export.convert.lstm_graph import lstm_graph
+from export.convert.text_graph import text_graph
 from export.datasets.rows import LabelledTexts
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
-from export.networks.lstm import BiLstm, LstmConfig
+from export.networks.text import TextNetwork
 from export.options import Options
 from export.provenance import provenance
-from export.quantize.lstm import quantize_lstm
+from export.quantize.text import quantize_text
 from export.recipes.judging import Examination, Gates, examine
-from export.recipes.sentiment_data import QUICK_TRAIN, SentimentData, load
-from export.recipes.sentiment_training import (
-    SentimentTraining,
-    encode_texts,
-    train_sentiment,
-)
+from export.recipes.sentiment_data import SentimentData, load
+from export.recipes.sentiment_network import begin, settings
+from export.recipes.sentiment_training import encode_texts, train_sentiment
 from export.report import CARD_FILE, CardText, Plot, model_card
 from export.tokens import PAD_ID, kept_tokenizer, train_review_tokenizer
 from export.training import History
+from export.transfer.source import open_source, open_vocabulary
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import Measurement, TextInput
 
 NAME = "reviews-lstm"
 MAX_TOKENS = 512
-VOCABULARY = 8192
+VOCABULARY, QUICK_VOCABULARY = 16_384, 2000
 CARD_ITEMS = 5000
+READERS = {
+    "lstm": "Bidirectional LSTM over subwords",
+    "gru": "Bidirectional GRU over subwords",
+    "cnn": "Convolutional network over subwords",
+}
 GATES: dict[Any, Gates] = {
     "fp32": Gates(ParityGate(1e-4, 1.0), InvarianceGate(1e-4, 1.0)),
     "int8": Gates(ParityGate(0.1, 0.98), InvarianceGate(1e-4, 1.0)),
@@ -44,9 +46,6 @@ GATES: dict[Any, Gates] = {
 PUBLIC_FLOORS = (
     Floor("IMDB", "accuracy", at_least=0.87, largest_loss=0.005),
     Floor("SST-2", "accuracy", at_least=0.82, largest_loss=0.005),
-)
-QUICK = SentimentTraining(
-    epochs=5, batch_tokens=1500, batch_rows=32, window=120, rate=4e-3, average_decay=0.9
 )
 
 
@@ -57,17 +56,22 @@ def make(options: Options) -> str:
     options.start(name)
     data = load(options, story)
     options.claim(name, data.sources)
-    size = 2000 if options.quick else VOCABULARY
+    source = open_source(options.origin, "text-classification", options.models)
+    size = QUICK_VOCABULARY if options.quick else VOCABULARY
     tokenizer = kept_tokenizer(
-        options.folder(name), lambda: train_review_tokenizer(data.for_vocabulary, size)
+        options.folder(name),
+        lambda: (
+            open_vocabulary(source) if source else train_review_tokenizer(data.for_vocabulary, size)
+        ),
     )
-    config = _config(options, tokenizer, len(data.train.names))
+    train = encode_texts(tokenizer, data.train, 2 * MAX_TOKENS)
+    network = begin(options, source, data.train.names, tokenizer.get_vocab_size(), train)
     story.say(f"training on {len(data.train)} texts")
-    network, history = train_sentiment(
-        encode_texts(tokenizer, data.train, 2 * MAX_TOKENS),
+    history = train_sentiment(
+        network,
+        train,
         {title: encode_texts(tokenizer, rows, MAX_TOKENS) for title, rows in data.validation},
-        config,
-        _settings(options, len(data.train)),
+        settings(options, len(data.train)),
         options.folder(name),
     )
     story.say("converting and quantizing")
@@ -78,30 +82,16 @@ def make(options: Options) -> str:
     return folder
 
 
-def _config(options: Options, tokenizer: Tokenizer, classes: int) -> LstmConfig:
-    config = LstmConfig(vocabulary=tokenizer.get_vocab_size(), classes=classes)
-    return replace(config, embedding=48, hidden=32) if options.quick else config
-
-
-def _settings(options: Options, rows: int) -> SentimentTraining:
-    settings = QUICK if options.quick else SentimentTraining()
-    if not options.quick and rows < 20_000:
-        settings = replace(settings, epochs=20, batch_rows=32, average_decay=0.99, patience=5)
-    usual_rows = QUICK_TRAIN if options.quick else 0
-    epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=settings.epochs)
-    return replace(settings, epochs=epochs, seed=options.seed)
-
-
 def _candidate(
     options: Options,
     name: str,
     data: SentimentData,
-    network: BiLstm,
+    network: TextNetwork,
     tokenizer: Tokenizer,
     history: History,
 ) -> Candidate:
     labels = data.train.names
-    fp32 = lstm_graph(network)
+    fp32 = text_graph(network)
     config = {
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
@@ -109,7 +99,7 @@ def _candidate(
         "pad_token_id": PAD_ID,
     }
     return draft(
-        {"fp32": {"model": fp32}, "int8": {"model": quantize_lstm(fp32)}},
+        {"fp32": {"model": fp32}, "int8": {"model": quantize_text(fp32)}},
         {
             "config.json": (json.dumps(config, indent=2) + "\n").encode(),
             "tokenizer.json": tokenizer.to_str().encode(),
@@ -119,14 +109,14 @@ def _candidate(
         name=name,
         version=Catalog(options.models).next_version(name),
         task="text-classification",
-        description=f"Bidirectional LSTM over subwords that says {' or '.join(labels)}.",
+        description=f"{READERS[network.config.kind]} that says {' or '.join(labels)}.",
         labels=labels,
         preprocessing=TextInput(max_tokens=MAX_TOKENS, pad_id=PAD_ID),
         provenance=provenance(data.sources, seed=options.seed, seconds=history.seconds),
     )
 
 
-def _examination(network: BiLstm, data: SentimentData) -> Examination:
+def _examination(network: TextNetwork, data: SentimentData) -> Examination:
     @torch.no_grad()
     def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
         return [answer_of(network(torch.from_numpy(f.ids)[None])[0].numpy()) for f in features]
@@ -210,8 +200,10 @@ CARD_TEXT = CardText(
         f"A text is read up to its {MAX_TOKENS}th token; the answer says when it was longer.",
         "It learnt from reviews of films: praise in other fields uses other words.",
     ),
-    training="AdamW, windows of 200 tokens of the long reviews together with short phrases, "
-    "dropout on words and embeddings, maximum and mean pooling, averaged weights.",
+    training="First word vectors from counts of neighbours; AdamW on windows of the long texts "
+    "together with short phrases, dropout on words and embeddings, maximum and mean pooling, "
+    "averaged weights; joined by a linear model over runs of up to three tokens where validation "
+    "gains by it.",
     licence="Apache-2.0",
 )
 

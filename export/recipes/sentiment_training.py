@@ -3,7 +3,7 @@
 N texts, T tokens, K classes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.datasets.rows import LabelledTexts
-from export.networks.lstm import BiLstm, LstmConfig
+from export.devices import device_of, fastest_device
+from export.networks.ngrams import NgramVotes
+from export.networks.text import TextNetwork
 from export.padding import pad
+from export.recipes.vote_fitting import best_share, fit_votes, votes_of
 from export.tokens import PAD_ID
 from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
@@ -27,18 +30,31 @@ TextBatch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class SentimentTraining:
-    """A long text is seen through a window of `window` tokens, elsewhere in every epoch."""
+    """A long text is seen through a window of tokens, elsewhere in every epoch.
 
-    epochs: int = 4
-    batch_tokens: int = 12_800
+    windows: (share of the epochs, tokens), so that the first epochs are cheap and the last ones see
+    texts nearly whole. batch_windows: so many full windows make a batch. rate_factor: on the rates
+    of what was learnt before, for a network that does not start afresh. buckets: of the n-gram
+    table that joins the network after training (0: none).
+    """
+
+    epochs: int = 7
+    batch_windows: int = 64
     batch_rows: int = 128
-    window: int = 200
+    windows: tuple[tuple[float, int], ...] = ((0.3, 100), (0.7, 200), (1.0, 400))
     rate: float = 2e-3
+    rate_factor: float = 1.0
     weight_decay: float = 0.01
     label_smoothing: float = 0.05
     average_decay: float = 0.998
     patience: int = 0
+    buckets: int = 2_097_143
     seed: int = 1
+
+    def window(self, epoch: int) -> int:
+        """Tokens seen of a text in this epoch, counted from 0."""
+        done = (epoch + 1) / self.epochs
+        return next((size for share, size in self.windows if done <= share), self.windows[-1][1])
 
 
 @dataclass(frozen=True)
@@ -63,20 +79,18 @@ def encode_texts(tokenizer: Tokenizer, data: LabelledTexts, longest: int) -> Enc
 
 
 def train_sentiment(
+    network: TextNetwork,
     train: EncodedTexts,
-    validations: dict[str, EncodedTexts],
-    config: LstmConfig,
+    validations: Mapping[str, EncodedTexts],
     settings: SentimentTraining,
     folder: Path,
-) -> tuple[BiLstm, History]:
-    """Train from scratch; kept are the weights with the best mean accuracy over `validations`."""
-    torch.manual_seed(settings.seed)
-    network = BiLstm(config)
+) -> History:
+    """Train this network; it keeps the weights with the best mean accuracy over `validations`, and
+    comes back on the CPU in evaluation mode, joined by n-gram votes where these help."""
 
     def batches(epoch: int) -> Iterator[TextBatch]:
-        generator = np.random.default_rng((settings.seed, epoch))
-        windows = [_window(ids, settings.window, generator) for ids in train.ids]
-        for rows in text_batches(windows, settings, generator):
+        windows, rows_of_batches = _epoch(train, settings, epoch)
+        for rows in rows_of_batches:
             yield pad([windows[i] for i in rows], PAD_ID), torch.from_numpy(train.labels[rows])
 
     def loss(network: nn.Module, batch: TextBatch) -> Tensor:
@@ -84,6 +98,8 @@ def train_sentiment(
             network(batch[0]).float(), batch[1], label_smoothing=settings.label_smoothing
         )
 
+    votes, network.votes = network.votes, None
+    network.to(fastest_device())
     trainer = Trainer(
         network,
         Plan(
@@ -100,20 +116,49 @@ def train_sentiment(
         "sentiment",
     )
     history = trainer.run()
-    return network.eval(), history
+    network.cpu().eval()
+    network.votes = votes or _fitted_votes(network, train, validations, settings.buckets)
+    return history
+
+
+def _fitted_votes(
+    network: TextNetwork, train: EncodedTexts, validations: Mapping[str, EncodedTexts], buckets: int
+) -> NgramVotes | None:
+    """An n-gram table whose share suits validation data; None where it helps nothing."""
+    if not buckets:
+        return None
+    table_BC = fit_votes(train.ids, train.labels, network.config.classes, buckets)
+    share = best_share(
+        {name: logits_of(network, rows) for name, rows in validations.items()},
+        {name: votes_of(table_BC, rows.ids) for name, rows in validations.items()},
+        {name: torch.from_numpy(rows.labels) for name, rows in validations.items()},
+    )
+    return NgramVotes(share * table_BC) if share else None
+
+
+def _epoch(
+    train: EncodedTexts, settings: SentimentTraining, epoch: int
+) -> tuple[list[Ids], list[Ids]]:
+    """What is seen of each text in this epoch, and the rows of each batch."""
+    generator = np.random.default_rng((settings.seed, epoch))
+    size = settings.window(epoch)
+    windows = [_window(ids, size, generator) for ids in train.ids]
+    tokens = settings.batch_windows * size
+    return windows, text_batches(windows, tokens, settings.batch_rows, generator)
 
 
 def text_batches(
-    rows: Sequence[Ids], settings: SentimentTraining, generator: np.random.Generator
+    rows: Sequence[Ids], most_tokens: int, most_rows: int, generator: np.random.Generator
 ) -> list[Ids]:
-    """Rows of about equal length together, the batches in random order."""
+    """Rows of about equal length together, the batches in random order. `most_tokens` counts the
+    padding."""
     lengths = np.array([len(ids) for ids in rows])
     order = np.argsort(lengths * generator.uniform(0.95, 1.05, len(rows)) + generator.random())
     cuts, longest = [0], 0
     for position, row in enumerate(order):
         longest = max(longest, int(lengths[row]))
         size = position + 1 - cuts[-1]
-        if size * longest > settings.batch_tokens or size > settings.batch_rows:
+        if size * longest > most_tokens or size > most_rows:
             cuts.append(position)
             longest = int(lengths[row])
     batches = [order[start:end] for start, end in pairwise([*cuts, len(order)]) if end > start]
@@ -123,16 +168,16 @@ def text_batches(
 @torch.no_grad()
 def logits_of(network: nn.Module, data: EncodedTexts) -> Tensor:
     """Logits [N, K] in the order of `data`, computed on rows of like length together."""
-    order = np.argsort([len(ids) for ids in data.ids])
+    order, device = np.argsort([len(ids) for ids in data.ids]), device_of(network)
     parts = [
-        network(pad([data.ids[i] for i in order[start : start + 100]], PAD_ID)).float()
+        network(pad([data.ids[i] for i in order[start : start + 100]], PAD_ID).to(device)).cpu()
         for start in range(0, len(order), 100)
     ]
     logits_NK = torch.cat(parts)
     return logits_NK[torch.from_numpy(np.argsort(order))]
 
 
-def _evaluate_all(network: nn.Module, validations: dict[str, EncodedTexts]) -> Scores:
+def _evaluate_all(network: nn.Module, validations: Mapping[str, EncodedTexts]) -> Scores:
     scores: Scores = {}
     for name, data in validations.items():
         logits_NK, target = logits_of(network, data), torch.from_numpy(data.labels)
@@ -152,12 +197,16 @@ def _window(ids: Ids, window: int, generator: np.random.Generator) -> Ids:
 
 
 def _steps(train: EncodedTexts, settings: SentimentTraining) -> int:
-    generator = np.random.default_rng((settings.seed, 0))
-    windows = [_window(ids, settings.window, generator) for ids in train.ids]
-    return len(text_batches(windows, settings, generator))
+    """As many as every epoch has: their windows, and so their batches, differ a little."""
+    first_of_each = {settings.window(epoch): epoch for epoch in reversed(range(settings.epochs))}
+    return min(len(_epoch(train, settings, epoch)[1]) for epoch in first_of_each.values())
 
 
-def _optimizer(network: nn.Module, settings: SentimentTraining) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        network.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
-    )
+def _optimizer(network: TextNetwork, settings: SentimentTraining) -> torch.optim.Optimizer:
+    fresh = {id(parameter) for parameter in network.head.parameters()}
+    known = [p for p in network.parameters() if id(p) not in fresh]
+    groups = [
+        {"params": known, "lr": settings.rate * settings.rate_factor},
+        {"params": list(network.head.parameters()), "lr": settings.rate},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.rate, weight_decay=settings.weight_decay)

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from export.candidate import Candidate, answer_of, draft, graph_file, without_variant
-from export.convert.lstm_graph import lstm_graph
+from export.convert.text_graph import text_graph
 from export.convert.transformer_graphs import transformer_graphs
-from export.quantize.lstm import quantize_lstm
+from export.quantize.text import quantize_text
 from export.tokens import train_review_tokenizer
 from model_zoo.catalog import Catalog
 from model_zoo.errors import AlreadyPublished, FileMismatch
@@ -28,7 +28,7 @@ from service.runtime.runner import make_runner
 from service.runtime.slots import Generated
 from service.tasks.base import TranslationText
 from service.tasks.registry import make_task
-from tests.export.tiny_networks import SPEC, TEXTS, lstm, transformer
+from tests.export.tiny_networks import SPEC, TEXTS, text_network, transformer
 from tests.model_zoo.samples import IMAGE, PROVENANCE
 from tests.tiny_zoo import cnn_graph, letter_tokenizer
 
@@ -44,9 +44,9 @@ EVIDENCE = Evidence(
 @pytest.fixture(scope="module")
 def reviews() -> Candidate:
     tokenizer = train_review_tokenizer(REVIEWS, TEXTS.vocabulary)
-    fp32 = lstm_graph(lstm())
+    fp32 = text_graph(text_network())
     return draft(
-        {"fp32": {"model": fp32}, "int8": {"model": quantize_lstm(fp32)}},
+        {"fp32": {"model": fp32}, "int8": {"model": quantize_text(fp32)}},
         {"tokenizer.json": tokenizer.to_str().encode(), "config.json": b"{}"},
         name="reviews",
         version=1,

@@ -1,7 +1,7 @@
 """The three networks, tiny and of random weights, with token ids and pictures to feed them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from export.networks.cnn import ResNet, ResNetConfig
-from export.networks.lstm import BiLstm, LstmConfig
+from export.networks.kinds import TextKind
+from export.networks.ngrams import NgramVotes
+from export.networks.text import TextConfig, TextNetwork
 from export.networks.transformer import Transformer, TransformerConfig
 from model_zoo.manifest import TranslationInput
 
@@ -18,7 +20,7 @@ Floats = NDArray[np.float32]
 
 SIDE, CLASSES = 16, 4
 PAD, BOS, EOS = 0, 1, 2
-TEXTS = LstmConfig(vocabulary=60, classes=3, embedding=12, hidden=10)
+TEXTS = TextConfig(vocabulary=60, classes=3, embedding=12, hidden=10)
 TRANSLATIONS = TransformerConfig(
     vocabulary=128,
     width=32,
@@ -66,12 +68,21 @@ def resnet(seed: int = 0) -> ResNet:
 
 
 @torch.no_grad()
-def lstm(seed: int = 0) -> BiLstm:
+def text_network(kind: TextKind = "lstm", seed: int = 0, classes: int = 3) -> TextNetwork:
     torch.manual_seed(seed)
-    network = BiLstm(TEXTS)
+    network = TextNetwork(replace(TEXTS, kind=kind, classes=classes))
     for parameter in network.parameters():
         parameter.normal_(0, 0.5)
     return network.eval()
+
+
+def with_votes(network: TextNetwork, buckets: int = 997, seed: int = 0) -> TextNetwork:
+    """The network joined by a table of random votes."""
+    classes = network.config.classes
+    generator = torch.Generator().manual_seed(seed)
+    columns = 1 if classes == 2 else classes
+    network.votes = NgramVotes(torch.randn(buckets, columns, generator=generator))
+    return network
 
 
 @torch.no_grad()

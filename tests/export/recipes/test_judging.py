@@ -8,7 +8,7 @@ import torch
 
 from export.candidate import Candidate, OpenedVariant, answer_of, draft
 from export.console import Story
-from export.convert.lstm_graph import lstm_graph
+from export.convert.text_graph import text_graph
 from export.gates import (
     AccuracyFailed,
     AccuracyGate,
@@ -19,11 +19,11 @@ from export.gates import (
     ParityFailed,
     ParityGate,
 )
-from export.quantize.lstm import quantize_lstm
+from export.quantize.text import quantize_text
 from export.recipes.judging import Examination, Gates, examine
 from export.tokens import train_review_tokenizer
 from model_zoo.manifest import Measurement, Precision, TextInput
-from tests.export.tiny_networks import TEXTS, lstm
+from tests.export.tiny_networks import TEXTS, text_network
 from tests.model_zoo.samples import PROVENANCE
 
 ITEMS = ["a good film", "bad", "the film was not good, it was bad and very long", "good good"]
@@ -37,9 +37,9 @@ GATES: dict[Precision, Gates] = {
 @pytest.fixture
 def candidate() -> Candidate:
     """int8 stands first, so that the order of judging is the judge's own."""
-    fp32 = lstm_graph(lstm())
+    fp32 = text_graph(text_network())
     made = draft(
-        {"fp32": {"model": fp32}, "int8": {"model": quantize_lstm(fp32)}},
+        {"fp32": {"model": fp32}, "int8": {"model": quantize_text(fp32)}},
         {"tokenizer.json": train_review_tokenizer(ITEMS, TEXTS.vocabulary).to_str().encode()},
         name="reviews",
         version=1,
@@ -54,7 +54,7 @@ def candidate() -> Candidate:
 
 @torch.no_grad()
 def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
-    network = lstm()
+    network = text_network()
     return [answer_of(network(torch.from_numpy(f.ids)[None])[0].numpy()) for f in features]
 
 
@@ -113,7 +113,7 @@ def test_fp32_below_the_floor_ends_the_judging_before_int8_is_looked_at(
 
 
 def test_a_graph_of_other_weights_than_the_network_fails_parity(candidate: Candidate) -> None:
-    other = lstm_graph(lstm(seed=1)).SerializeToString()
+    other = text_graph(text_network(seed=1)).SerializeToString()
     wrong = replace(candidate, graphs={"fp32": {"model": other}})
     with pytest.raises(ParityFailed, match="fp32: parity with torch on 4 items"):
         judge(wrong, examination(0.9))

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -14,9 +12,9 @@ from export.recipes.sentiment_training import (
     text_batches,
 )
 from export.tokens import PAD_ID, train_review_tokenizer
-from tests.export.tiny_networks import TEXTS, Ids, ids, lstm
+from tests.export.tiny_networks import TEXTS, Ids, ids, text_network
 
-SETTINGS = SentimentTraining(batch_tokens=400, batch_rows=20)
+MOST_TOKENS, MOST_ROWS = 400, 20
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +24,14 @@ def rows() -> list[Ids]:
     return ids(lengths.tolist(), TEXTS.vocabulary)
 
 
-def batches(rows: list[Ids], *seed: int, settings: SentimentTraining = SETTINGS) -> list[list[int]]:
+def batches(rows: list[Ids], *seed: int, tokens: int = MOST_TOKENS) -> list[list[int]]:
     generator = np.random.default_rng(seed)
-    return [batch.tolist() for batch in text_batches(rows, settings, generator)]
+    return [batch.tolist() for batch in text_batches(rows, tokens, MOST_ROWS, generator)]
 
 
 @pytest.mark.parametrize("tokens", [1, 200, 400, 10**9])
 def test_every_text_is_in_exactly_one_batch(rows: list[Ids], tokens: int) -> None:
-    found = batches(rows, 1, settings=replace(SETTINGS, batch_tokens=tokens))
+    found = batches(rows, 1, tokens=tokens)
     assert all(found)
     assert sorted(row for batch in found for row in batch) == list(range(len(rows)))
 
@@ -43,9 +41,9 @@ def test_batches_keep_to_their_bounds(rows: list[Ids]) -> None:
     alike = ids(np.random.default_rng(0).integers(60, 71, 300).tolist(), TEXTS.vocabulary)
     for given in (rows, alike):
         for batch in (batch for seed in range(10) for batch in batches(given, seed)):
-            assert pad([given[i] for i in batch], PAD_ID).numel() <= SETTINGS.batch_tokens
-            assert len(batch) <= SETTINGS.batch_rows
-    assert max(map(len, batches(rows, 1))) == SETTINGS.batch_rows
+            assert pad([given[i] for i in batch], PAD_ID).numel() <= MOST_TOKENS
+            assert len(batch) <= MOST_ROWS
+    assert max(map(len, batches(rows, 1))) == MOST_ROWS
 
 
 def test_a_text_longer_than_a_batch_stands_alone() -> None:
@@ -68,7 +66,7 @@ def test_the_same_seed_gives_the_same_batches_and_another_epoch_others(rows: lis
 
 def test_logits_come_in_the_order_of_the_texts(rows: list[Ids]) -> None:
     few = EncodedTexts(rows[:120], np.zeros(120, np.int64))
-    network = lstm()
+    network = text_network()
     found = logits_of(network, few)
     with torch.no_grad():
         alone = torch.cat([network(pad([row], PAD_ID)) for row in few.ids[:10]])
@@ -88,3 +86,9 @@ def test_a_long_text_is_cut_to_the_limit() -> None:
     tokenizer = train_review_tokenizer(["good film", "bad film"], 60)
     texts = LabelledTexts(["good film " * 50], np.array([1]), ("n", "p"))
     assert len(encode_texts(tokenizer, texts, longest=30).ids[0]) == 30
+
+
+def test_windows_grow_with_the_epochs() -> None:
+    settings = SentimentTraining(epochs=10, windows=((0.3, 100), (0.7, 200), (1.0, 400)))
+    assert [settings.window(epoch) for epoch in range(10)] == [100] * 3 + [200] * 4 + [400] * 3
+    assert SentimentTraining(epochs=1).window(0) == SentimentTraining().windows[-1][1]

@@ -1,0 +1,1 @@
+"""What a network learnt before, taken over from a published model or a torch checkpoint."""

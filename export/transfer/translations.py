@@ -1,0 +1,78 @@
+"""Translation networks from what was learnt before: all of it, since the vocabulary comes along."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from export.networks.transformer import Transformer, TransformerConfig
+from export.transfer.source import Published, Source, TransferError, require
+from model_zoo.manifest import TranslationInput
+
+
+def start_translator(
+    source: Source, languages: tuple[str, str], plain: TransformerConfig
+) -> Transformer:
+    """A network of the source's sizes that translates as the source does.
+
+    `plain` gives what no weight tells: dropout and, of a checkpoint, heads. Raises TransferError.
+    """
+    if isinstance(source, Published):
+        config, weights = _published(source, languages, plain)
+    else:
+        weights = dict(source.weights)
+        config = _shape(source.title, weights, plain)
+    network = Transformer(config)
+    missing, odd = network.load_state_dict(weights, strict=False)
+    absent = [name for name in missing if name != "positions"]  # a table made by rule
+    if absent or odd:
+        names = ", ".join([*absent, *odd][:3])
+        raise TransferError(f"{source.title} holds weights of another network: see {names}")
+    return network
+
+
+def _published(
+    source: Published, languages: tuple[str, str], plain: TransformerConfig
+) -> tuple[TransformerConfig, dict[str, Tensor]]:
+    spec = source.manifest.preprocessing
+    assert isinstance(spec, TranslationInput)
+    if (spec.source, spec.target) != languages:
+        raise TransferError(
+            f"{source.title} translates {spec.source}-{spec.target}, and this is "
+            f"{'-'.join(languages)}"
+        )
+    table, bias = require(source, "embedding", "output.bias")
+    width = table.shape[1]
+    weights = {"embedding.weight": table / width**0.5, "output_bias": bias}
+    for name, value in source.constants.items():
+        if name.startswith(("encoder", "decoder")):
+            path, _, part = name.rpartition(".")
+            linear = part == "weight"
+            weights[f"{path}.{'bias' if part == 'bias' else 'weight'}"] = (
+                value.T if linear else value
+            )
+    plain = replace(plain, heads=spec.heads)
+    return _shape(source.title, weights, plain), weights
+
+
+def _shape(
+    title: str, weights: Mapping[str, Tensor], plain: TransformerConfig
+) -> TransformerConfig:
+    inner = weights.get("encoder.0.feed_forward.0.weight", torch.empty(0))
+    table = weights.get("embedding.weight", torch.empty(0))
+    if inner.ndim != 2 or table.ndim != 2:
+        raise TransferError(f"{title} holds no translation network")
+    vocabulary, width = table.shape
+    return replace(
+        plain,
+        vocabulary=vocabulary,
+        width=width,
+        feed_forward=len(inner),
+        encoder_layers=_layers(weights, "encoder"),
+        decoder_layers=_layers(weights, "decoder"),
+    )
+
+
+def _layers(weights: Mapping[str, Tensor], stack: str) -> int:
+    return len({name.split(".")[1] for name in weights if name.startswith(f"{stack}.")})
