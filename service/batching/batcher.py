@@ -187,6 +187,7 @@ class Batcher(Generic[P, R]):
         submission: Submission[P] = Submission(
             answer, deadline, keeps_errors, [None] * size, size, on_progress=on_progress
         )
+        submission.origin = self._observer.admitted()
         self._admit(submission, newcomers)
         try:
             return await answer

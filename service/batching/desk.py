@@ -23,14 +23,14 @@ R = TypeVar("R")
 class Desk(Generic[P, R]):
     """Where a worker finds its work and leaves its answers.
 
-    `send` takes items and their answers to the event loop, `tell` what is known of one before
+    `deliver` takes items and their answers to the event loop, `tell` what is known of one before
     its answer is complete. `turn` is held while working.
     """
 
     line: Line[P]
     clock: Callable[[], float]
     observer: BatchObserver
-    send: Callable[[Sequence[QueuedItem[P]], Sequence[R | Exception]], None]
+    deliver: Callable[[Sequence[QueuedItem[P]], Sequence[R | Exception]], None]
     tell: Callable[[QueuedItem[P], Any], None]
     turn: Turn = no_turn
 
@@ -44,7 +44,19 @@ class Desk(Generic[P, R]):
 
     def started(self, items: Sequence[QueuedItem[P]], now_s: float, reason: ReleaseReason) -> None:
         """Tell the observer that these items wait no longer."""
-        self.observer.batch_started(len(items), [now_s - item.arrival_s for item in items], reason)
+        waits_s = [now_s - item.arrival_s for item in items]
+        origins = [claim.submission.origin for item in items for claim in tuple(item.claims)]
+        trace = self.observer.batch_started(len(items), waits_s, reason, origins)
+        if trace is not None:
+            for item in items:
+                item.trace = trace
+
+    def send(self, items: Sequence[QueuedItem[P]], answers: Sequence[R | Exception]) -> None:
+        """These items leave their batch with these answers."""
+        for item in items:
+            if item.trace is not None:
+                item.trace.left(1)
+        self.deliver(items, answers)
 
     def send_failures(self, items: Sequence[QueuedItem[P]]) -> None:
         """Answer all of them with InferenceFailed."""

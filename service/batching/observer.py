@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from service.metrics import ItemOutcome, LookUp, ReleaseReason
+from service.metrics import ItemOutcome, LookUp, ReleaseReason, RunTrace
 
 
 class BatchObserver(Protocol):
@@ -22,8 +22,21 @@ class BatchObserver(Protocol):
     def queue_closed(self, depth: Callable[[], int]) -> None:
         """The queue that was opened with this `depth` is gone."""
 
-    def batch_started(self, size: int, waits_s: Sequence[float], reason: ReleaseReason) -> None:
-        """A batch leaves the queue for `reason`; `waits_s` holds what each of its items waited."""
+    def admitted(self) -> object | None:
+        """A call with items is let in; what is returned comes back as an origin of its batches."""
+
+    def batch_started(
+        self,
+        size: int,
+        waits_s: Sequence[float],
+        reason: ReleaseReason,
+        origins: Sequence[object],
+    ) -> RunTrace | None:
+        """A batch leaves the queue for `reason`; `waits_s` holds what each of its items waited.
+
+        `origins` has what `admitted` returned for each call that waits for one of its items. Who
+        wants to know when items leave the batch returns somebody to tell.
+        """
 
     def batch_predicted(self, predicted_s: float, seconds: float) -> None:
         """A batch took `seconds`, and `predicted_s` were expected."""
@@ -49,7 +62,16 @@ class NoObserver:
     def queue_closed(self, depth: Callable[[], int]) -> None:
         """Ignore it."""
 
-    def batch_started(self, size: int, waits_s: Sequence[float], reason: ReleaseReason) -> None:
+    def admitted(self) -> None:
+        """Ignore it."""
+
+    def batch_started(
+        self,
+        size: int,
+        waits_s: Sequence[float],
+        reason: ReleaseReason,
+        origins: Sequence[object],
+    ) -> None:
         """Ignore it."""
 
     def batch_predicted(self, predicted_s: float, seconds: float) -> None:

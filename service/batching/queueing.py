@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.batching.policy import Priority
+from service.metrics import RunTrace
 
 P = TypeVar("P")
 
@@ -17,6 +18,7 @@ class Submission(Generic[P]):
     """The parts of one call and the future of their answers. Only the event loop changes it.
 
     `on_progress` hears, with the place of a part, of what is known before its answer is complete.
+    `origin` is what the observer said when it was admitted.
     """
 
     answer: asyncio.Future[list[Any]]
@@ -27,6 +29,7 @@ class Submission(Generic[P]):
     items: Sequence[QueuedItem[P]] = ()
     timer: asyncio.TimerHandle | None = None
     on_progress: Callable[[int, Any], None] | None = None
+    origin: object | None = None
 
     def keep(self, place: int, answer: object) -> None:
         """Note the answer for the part at `place`; the last one completes the submission."""
@@ -73,6 +76,7 @@ class QueuedItem(Generic[P]):
     key: Hashable | None = None
     gone: bool = False
     run: Run[P] | None = None
+    trace: RunTrace | None = None
 
     def is_wanted(self, now_s: float) -> bool:
         """Whether somebody still waits for the answer, and in time."""

@@ -10,7 +10,15 @@ name becomes a label only after that model was loaded; text that a user sent nev
 from service.metrics.model import ModelMetrics
 from service.metrics.process import Metrics
 from service.metrics.series import DURATION_BUCKETS
-from service.metrics.words import UNKNOWN, ItemOutcome, LookUp, Outcome, ReleaseReason, Stage
+from service.metrics.words import (
+    UNKNOWN,
+    ItemOutcome,
+    LookUp,
+    Outcome,
+    ReleaseReason,
+    RunTrace,
+    Stage,
+)
 
 __all__ = [
     "DURATION_BUCKETS",
@@ -21,5 +29,6 @@ __all__ = [
     "ModelMetrics",
     "Outcome",
     "ReleaseReason",
+    "RunTrace",
     "Stage",
 ]

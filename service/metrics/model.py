@@ -8,7 +8,7 @@ from service.metrics.life import LifeFamilies, LifeMetrics
 from service.metrics.queues import QueueFamilies
 from service.metrics.schedule import ScheduleFamilies, ScheduleMetrics
 from service.metrics.series import Maker
-from service.metrics.words import ItemOutcome, LookUp, ReleaseReason, Stage
+from service.metrics.words import ItemOutcome, LookUp, ReleaseReason, RunTrace, Stage
 
 
 class ModelFamilies:
@@ -36,8 +36,11 @@ class ModelMetrics:
         self._life = LifeMetrics(families.life, name, version)
         self._schedule = ScheduleMetrics(families.schedule, name)
 
-    def stage_took(self, stage: Stage, seconds: float) -> None:
-        """One item, or one batch where the stage is shared, spent `seconds` in `stage`."""
+    def stage_took(self, stage: Stage, seconds: float, run: RunTrace | None = None) -> None:
+        """One item, or one batch where the stage is shared, spent `seconds` in `stage`.
+
+        `run` is the batch it belongs to, where that is not the one this thread began last.
+        """
         self._batches.stage_took(stage, seconds)
 
     def tokens_generated(self, count: int) -> None:
@@ -71,10 +74,28 @@ class ModelMetrics:
         if self._answers is not None:
             self._answers.given(confidence, label)
 
-    def batch_started(self, size: int, waits_s: Sequence[float], reason: ReleaseReason) -> None:
-        """A batch left the queue for `reason`; `waits_s` holds what each of its items waited."""
+    def admitted(self) -> object | None:
+        """Items were accepted; what is returned comes back with the batch that they run in."""
+        return None
+
+    def batch_started(
+        self,
+        size: int,
+        waits_s: Sequence[float],
+        reason: ReleaseReason,
+        origins: Sequence[object] = (),
+    ) -> RunTrace | None:
+        """A batch left the queue for `reason`; `waits_s` holds what each of its items waited.
+
+        `origins` are what `admitted` said of its items. Called by the thread that runs the batch.
+        """
         self._batches.started(size, waits_s)
         self._schedule.released(reason)
+        return None
+
+    def running(self) -> RunTrace | None:
+        """The batch that this thread began last, if it is followed."""
+        return None
 
     def batch_predicted(self, predicted_s: float, seconds: float) -> None:
         """A batch took `seconds`, and `predicted_s` were expected."""

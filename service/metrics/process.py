@@ -16,21 +16,31 @@ from service.metrics.resources import Resources
 from service.metrics.series import Maker
 from service.metrics.words import UNKNOWN, Outcome
 
+MakeModelMetrics = Callable[[ModelFamilies, str, str], ModelMetrics]
+
 
 class Metrics:
     """All series of one registry. Safe to call from any thread."""
 
     @classmethod
-    def create(cls, registry: CollectorRegistry) -> Metrics:
-        """Register all series, and those of the process, in `registry`."""
+    def create(
+        cls, registry: CollectorRegistry, of_model: MakeModelMetrics = ModelMetrics
+    ) -> Metrics:
+        """Register all series, and those of the process, in `registry`.
+
+        `of_model` makes what a model reports to.
+        """
         # a third more series, which nothing reads
         disable_created_metrics()  # type: ignore[no-untyped-call]
         ProcessCollector(registry=registry)
         Resources(registry)
-        return cls(registry)
+        return cls(registry, of_model)
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, of_model: MakeModelMetrics = ModelMetrics
+    ) -> None:
         make = Maker(registry)
+        self._of_model = of_model
         self._registry = registry
         self._requests = RequestFamilies(make)
         self._build = make.gauge("build_info", "Versions that run; always 1.", "version", "python")
@@ -66,7 +76,7 @@ class Metrics:
         """The series of one loaded model; the same object for the same name and version."""
         key = (name, str(version))
         if key not in self._models:
-            self._models[key] = ModelMetrics(self._of_models, *key)
+            self._models[key] = self._of_model(self._of_models, *key)
             self._names.add(name)
         return self._models[key]
 

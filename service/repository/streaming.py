@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from service.errors import InferenceFailed
-from service.metrics import ModelMetrics
+from service.metrics import ModelMetrics, RunTrace
 from service.repository.watching import watch_answer, watch_texts
 from service.runtime.generate import Generator
 from service.tasks.translation import Translation
@@ -22,6 +22,7 @@ class _Guest:
     ticket: int
     features: Any
     began_s: float
+    run: RunTrace | None
 
 
 class DecodeStream:
@@ -89,7 +90,8 @@ class DecodeStream:
         except Exception as error:  # the batcher logs what is no ServiceError
             return error
         watch_texts(self._metrics, [features], padded=False)
-        guest = _Guest(next(self._tickets), features, time.perf_counter())
+        run = self._metrics.running()
+        guest = _Guest(next(self._tickets), features, time.perf_counter(), run)
         self._waiting.append(guest)
         return guest.ticket
 
@@ -110,7 +112,7 @@ class DecodeStream:
 
     def _leave(self, guest: _Guest, row: Any) -> tuple[int, Any]:
         ids, score, _ = row
-        self._metrics.stage_took("inference", time.perf_counter() - guest.began_s)
+        self._metrics.stage_took("inference", time.perf_counter() - guest.began_s, guest.run)
         self._metrics.tokens_generated(len(ids))
         if not math.isfinite(score):
             return guest.ticket, InferenceFailed("The model gave a score that is no number.")

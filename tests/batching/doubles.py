@@ -86,6 +86,17 @@ class GatedRunner:
             assert came, "no batch came"
 
 
+class Inside:
+    """How many items are in a batch, and what they came from."""
+
+    def __init__(self, origins: Sequence[object], size: int) -> None:
+        self.origins = list(origins)
+        self.count = size
+
+    def left(self, count: int) -> None:
+        self.count -= count
+
+
 class Recorder:
     """An observer that writes down what it is told."""
 
@@ -100,6 +111,8 @@ class Recorder:
         self.predictions: list[tuple[float, float]] = []
         self.look_ups: Counter[LookUp] = Counter()
         self.stopped = 0
+        self.admissions = 0
+        self.runs: list[Inside] = []
 
     def queue_opened(
         self, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
@@ -111,10 +124,22 @@ class Recorder:
     def queue_closed(self, depth: Callable[[], int]) -> None:
         self.depths.remove(depth)
 
-    def batch_started(self, size: int, waits_s: Sequence[float], reason: ReleaseReason) -> None:
+    def admitted(self) -> str:
+        self.admissions += 1
+        return f"call {self.admissions}"
+
+    def batch_started(
+        self,
+        size: int,
+        waits_s: Sequence[float],
+        reason: ReleaseReason,
+        origins: Sequence[object],
+    ) -> Inside:
         self.sizes.append(size)
         self.waits_s.extend(waits_s)
         self.reasons.append(reason)
+        self.runs.append(Inside(origins, size))
+        return self.runs[-1]
 
     def batch_predicted(self, predicted_s: float, seconds: float) -> None:
         self.predictions.append((predicted_s, seconds))

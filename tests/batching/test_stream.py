@@ -102,6 +102,7 @@ def batcher(stream: SteppedStream, clock: Clock, observer: Recorder) -> Iterator
     stream.let_through(1000)
     made.close()
     assert made.join(timeout_s=5.0), "a worker did not end"
+    assert [run.count for run in observer.runs if run.count] == [], "who left was not told"
 
 
 async def submit(batcher: Batcher[int, Any], *parts: int, deadline: float = FAR) -> list[Any]:
