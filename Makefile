@@ -27,7 +27,7 @@ export CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-container test-k8s check openvino format export lock clean
+.PHONY: help serve test test-container test-k8s check openvino format bench export lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ openvino: $(VENV)-openvino/.made ## run the runtime's tests on OpenVINO, in an e
 format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## measure every figure, in ten minutes or less; writes bench/results
+	$(BIN)/python -m bench $(ARGS)
 
 export: $(VENV)/.torch ## train, convert, prove and publish: make export ARGS="all --quick"
 	$(BIN)/slipway-export $(ARGS)

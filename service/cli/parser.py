@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from service.cli.load_options import BENCH_EXAMPLES, TUNE_EXAMPLES, add_bench, add_tune
 from service.cli.version import slipway_version
 from service.settings import SETTINGS, Setting
 
@@ -50,6 +51,12 @@ def make_parser() -> argparse.ArgumentParser:
     _add_serve(_command(commands, "serve", "answer HTTP requests", SERVE_EXAMPLES))
     _add_predict(_command(commands, "predict", "ask the models without a server", PREDICT_EXAMPLES))
     _add_models(_command(commands, "models", "list the published models", MODELS_EXAMPLES))
+    bench = _command(commands, "bench", "send load to a server and measure it", BENCH_EXAMPLES)
+    add_bench(bench)
+    bench.set_defaults(run=_bench)
+    tune = _command(commands, "tune", "find the best settings for this machine", TUNE_EXAMPLES)
+    add_tune(tune)
+    tune.set_defaults(run=_tune)
     return parser
 
 
@@ -137,5 +144,17 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     from service.cli.models import run
+
+    return run(options)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from service.cli.bench import run
+
+    return run(options)
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from service.cli.tune import run
 
     return run(options)

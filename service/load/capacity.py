@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 from service.load.samples import Summary
 
-# A rate is found when the next one tried would differ by less than this.
-NEAR = 1.05
 MOST_TRIALS = 16
+SLOWEST = 0.1  # a second; who cannot keep the objective at this rate cannot keep it at all
 # A trial may last so many times longer to see enough requests at a low rate.
 LONGER = 4.0
 
@@ -39,33 +38,35 @@ class Capacity:
 
 
 async def find_capacity(
-    measure: Callable[[float], Awaitable[Summary]], slo: Slo, start: float
+    measure: Callable[[float], Awaitable[Summary]],
+    slo: Slo,
+    start: float,
+    *,
+    stride: float = 2.0,
+    near: float = 1.05,
 ) -> Capacity:
-    """Double or halve from `start` until the answer changes, then close in from both sides.
+    """Stride up or down from `start` until the answer changes, then close in from both sides.
 
-    `measure` sends load at a rate; two trials never overlap.
+    `measure` sends load at a rate; two trials never overlap. The rate is found when the lowest that
+    was too much is less than `near` times the highest that was not.
     """
     found = Capacity(slo)
-    kept, broken = 0.0, 0.0
-    rate = start
-    while len(found.trials) < MOST_TRIALS:
+    rate: float | None = start
+    broken = float("inf")
+    while rate is not None and len(found.trials) < MOST_TRIALS:
         seen = await measure(rate)
         found.trials.append((rate, seen))
         if slo.kept(seen):
-            kept = max(kept, rate)
+            found.rate = max(found.rate, rate)
         else:
-            broken = rate
-        following = _next(kept, broken)
-        if following is None:
-            break
-        rate = following
-    found.rate = kept
+            broken = min(broken, rate)
+        rate = _next(found.rate, broken, stride, near)
     return found
 
 
-def _next(kept: float, broken: float) -> float | None:
-    if not broken:
-        return kept * 2
+def _next(kept: float, broken: float, stride: float, near: float) -> float | None:
+    if broken == float("inf"):
+        return kept * stride
     if not kept:
-        return broken / 2 if broken > 0.1 else None
-    return (kept * broken) ** 0.5 if broken > kept * NEAR else None
+        return broken / stride if broken > SLOWEST else None
+    return (kept * broken) ** 0.5 if broken > kept * near else None

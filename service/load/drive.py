@@ -36,7 +36,7 @@ def connect_to(target: Target) -> Connect:
 class _Job:
     request: bytes
     intended_s: float
-    sent_s: float = 0.0
+    sent_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -130,7 +130,8 @@ class Pool:
 
     def _record(self, job: _Job, status: int) -> None:
         now_s = self.clock()
-        self.samples.add(job.intended_s, job.sent_s or now_s, now_s, status)
+        sent_s = now_s if job.sent_s is None else job.sent_s
+        self.samples.add(job.intended_s, sent_s, now_s, status)
         if self.on_answer is not None:
             self.on_answer(status)
         if not self._running and not self._waiting:

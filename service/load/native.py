@@ -14,7 +14,8 @@ from service.load.words import captions, feelings
 
 NativeTask = Literal["classify", "sentiment", "translate"]
 TASKS: tuple[NativeTask, ...] = get_args(NativeTask)
-PAYLOADS = 256
+# More than any queue holds: a server that runs equal items once gains nothing from the rule.
+PAYLOADS = 1024
 JSON = "application/json"
 
 Item = TypeVar("Item")
@@ -35,7 +36,11 @@ def native_requests(
     """
     path = f"/v1/{task}" + (f"?model={quote(model)}" if model else "")
     if task == "classify":
-        images = _image_files(data) if data else [(one, "image/jpeg") for one in small_jpegs(count)]
+        images = (
+            _image_files(data)
+            if data
+            else [(one, "image/jpeg") for one in small_jpegs(count, seed)]
+        )
         return [target.post(path, body, kind) for body, kind in images]
     by_rule = feelings if task == "sentiment" else captions
     texts = _lines(data) if data else by_rule(count, seed)

@@ -5,6 +5,7 @@ sentences as in SST-2 (19 words), captions to translate (4 to 25 words).
 """
 
 import random
+from collections.abc import Callable
 
 PLAIN_TEXT = (
     "the a of and to is in it that this with for but as was on film not be are have one an by at "
@@ -60,15 +61,22 @@ def caption(draw: random.Random) -> str:
 
 
 def feelings(count: int, seed: int = 0) -> list[str]:
-    """Reviews and sentences in turn: lengths as in IMDB and SST-2 mixed."""
+    """Reviews and sentences in turn, all different: lengths as in IMDB and SST-2 mixed."""
     draw = random.Random(seed)
-    return [review(draw) if place % 2 == 0 else sentence(draw) for place in range(count)]
+    return _different(count, lambda place: review(draw) if place % 2 == 0 else sentence(draw))
 
 
 def captions(count: int, seed: int = 0) -> list[str]:
-    """English sentences to translate."""
+    """Different English sentences to translate."""
     draw = random.Random(seed)
-    return [caption(draw) for _ in range(count)]
+    return _different(count, lambda _: caption(draw))
+
+
+def _different(count: int, make: Callable[[int], str]) -> list[str]:
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found[make(len(found))] = None
+    return list(found)
 
 
 def _prose(draw: random.Random, words: int) -> str:
