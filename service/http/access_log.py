@@ -90,7 +90,7 @@ def _fields(exchange: Exchange, seconds: float) -> dict[str, Any]:
         "request_id": exchange.request_id.decode(),
         "method": exchange.method,
         # As it was sent, which is ASCII without controls: nothing in it can forge a line.
-        "path": exchange.scope["raw_path"].decode("ascii", "backslashreplace"),
+        "path": exchange.raw_path.decode("ascii", "backslashreplace"),
         "status": exchange.status,
         "outcome": exchange.outcome,
         "model": exchange.model,

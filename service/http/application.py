@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.http.access_log import AccessLog
+from service.http.asgi import exchange_of
 from service.http.docs import render_docs
 from service.http.edge import Edge, Endpoint
-from service.http.exchange import exchange_of
 from service.http.inventory import model_routes
 from service.http.limits import Limits
 from service.http.native import ItemLimits, NativeApi

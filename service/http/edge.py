@@ -1,7 +1,8 @@
-"""The outermost ASGI layer: every request passes here once on its way in and once on its way out.
+"""The outermost layer: every request passes here once on its way in and once on its way out.
 
 It refuses what is too big, too slow or compressed; turns every error into problem+json; and
 counts each request under exactly one outcome, so that the sum over outcomes is what was received.
+Requests come by ASGI, or by the short way of `direct`, which the connections take by themselves.
 """
 
 import asyncio
@@ -14,12 +15,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Cancelled, NotReady
 from service.http.access_log import AccessLog, NoAccessLog
+from service.http.asgi import AsgiExchange
 from service.http.errors import PROBLEM_JSON, Problem, problem_of
 from service.http.exchange import UNROUTED, Exchange
 from service.http.limits import Limits, check_head
 from service.metrics import Metrics
 
-Endpoint = Callable[[Exchange], Awaitable[bytes]]  # to the JSON of a 200
+# To the JSON of a 200. May run outside of any task, so it may await futures and nothing that asks
+# for the current task, as `asyncio.timeout` does.
+Endpoint = Callable[[Exchange], Awaitable[bytes]]
 
 log = logging.getLogger("slipway.http")
 
@@ -41,35 +45,39 @@ class Edge:
         access_log: AccessLog | None = None,
     ) -> None:
         self._app = app
-        self._direct = direct
-        self._limits = limits
         self._metrics = metrics
         self._access_log = access_log or NoAccessLog()
+        self.direct = direct
+        self.limits = limits
+
+    # By ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI; the server is configured to send neither lifespan nor WebSocket events."""
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
-        exchange = Exchange(scope, receive, send, self._limits)
-        self._metrics.request_began()
+        exchange = AsgiExchange(scope, receive, send, self.limits)
+        self.begin()
         try:
             await self._answer(exchange, scope)
         finally:
             exchange.close()
-            self._note(exchange, scope)
+            if exchange.endpoint == UNROUTED:
+                exchange.endpoint = getattr(scope.get("route"), "path", UNROUTED)
+            self.end(exchange)
 
-    async def _answer(self, exchange: Exchange, scope: Scope) -> None:
+    async def _answer(self, exchange: AsgiExchange, scope: Scope) -> None:
         try:
-            check_head(scope, exchange.headers, self._limits)
+            check_head(exchange, self.limits)
             exchange.expect_body()
             await self._dispatch(exchange, scope)
         except asyncio.CancelledError:
-            await self._refuse(exchange, exchange.accept_interruption() or _stopped())
+            await self._refuse(exchange, exchange.accept_interruption() or stopped())
         except Exception as error:
             await self._refuse(exchange, error)
 
-    async def _dispatch(self, exchange: Exchange, scope: Scope) -> None:
-        endpoint = self._direct.get((exchange.method, exchange.path))
+    async def _dispatch(self, exchange: AsgiExchange, scope: Scope) -> None:
+        endpoint = self.direct.get((exchange.method, exchange.path))
         if endpoint is None:
             await self._app(scope, exchange.receive, exchange.send)
         else:
@@ -77,38 +85,44 @@ class Edge:
             await exchange.reply(await endpoint(exchange))
         exchange.outcome = "ok" if exchange.status < HTTPStatus.BAD_REQUEST else "client_error"
 
-    async def _refuse(self, exchange: Exchange, error: BaseException) -> None:
+    async def _refuse(self, exchange: AsgiExchange, error: BaseException) -> None:
+        problem = self.judge(exchange, error)
+        if exchange.started:
+            raise error  # too late for an answer: the server closes the connection
+        exchange.close()
+        if not isinstance(error, Cancelled):
+            await _send_problem(exchange, problem)
+
+    # By both ways
+
+    def begin(self) -> None:
+        """A request is there."""
+        self._metrics.request_began()
+
+    def judge(self, exchange: Exchange, error: BaseException) -> Problem:
+        """The problem that this error is to the client, its outcome and status noted."""
         problem = problem_of(error)
         if problem.is_our_mistake:
             _log_mistake(exchange, error)
         exchange.outcome = problem.outcome
-        if exchange.started:
-            raise error  # too late for an answer: the server closes the connection
-        exchange.close()
-        if isinstance(error, Cancelled):
-            exchange.status = problem.status
-        else:
-            await _send_problem(exchange, problem)
+        exchange.status = problem.status
+        return problem
 
-    def _note(self, exchange: Exchange, scope: Scope) -> None:
-        if exchange.endpoint == UNROUTED:
-            exchange.endpoint = getattr(scope.get("route"), "path", UNROUTED)
+    def end(self, exchange: Exchange) -> None:
+        """The request has come to its end, whatever that was."""
         seconds = time.monotonic() - exchange.began_s
         self._metrics.request_ended(
-            endpoint=exchange.endpoint,
-            model=exchange.model,
-            version=exchange.version,
-            outcome=exchange.outcome,
-            seconds=seconds,
+            exchange.endpoint, exchange.model, exchange.version, exchange.outcome, seconds
         )
         self._access_log.note(exchange, seconds)
 
 
-def _stopped() -> NotReady:
+def stopped() -> NotReady:
+    """The error of a request that the server cuts short."""
     return NotReady("The service is shutting down and cut this request short; send it again.")
 
 
-async def _send_problem(exchange: Exchange, problem: Problem) -> None:
+async def _send_problem(exchange: AsgiExchange, problem: Problem) -> None:
     body = problem.body(exchange.request_id.decode())
     headers = [
         (b"content-type", PROBLEM_JSON),

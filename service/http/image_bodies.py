@@ -91,7 +91,7 @@ class _MemoryParser(MultiPartParser):
 
 
 async def _from_form(exchange: Exchange, max_images: int) -> ImageCall:
-    headers = Headers(raw=exchange.scope["headers"])
+    headers = Headers(raw=list(exchange.fields))
     parser = _MemoryParser(headers, exchange.chunks(), max_files=max_images, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()

@@ -1,10 +1,10 @@
 """How much of a request is read, and for how long, before it is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import chain
-from typing import Any
+from typing import Protocol
 
 from service.errors import PayloadTooLarge, UnsupportedMedia
 from service.http.errors import Refusal
@@ -27,32 +27,46 @@ class Limits:
         return self.body_bytes_of.get(path, self.body_bytes)
 
 
-def check_head(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], limits: Limits) -> None:
+class Head(Protocol):
+    """What comes before the body; `headers` are the `fields` by name."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def raw_path(self) -> bytes: ...
+    @property
+    def query_string(self) -> bytes: ...
+    @property
+    def fields(self) -> Sequence[tuple[bytes, bytes]]: ...
+    @property
+    def headers(self) -> Mapping[bytes, bytes]: ...
+
+
+def check_head(head: Head, limits: Limits) -> None:
     """Refuse what the head alone tells to refuse, before a byte of the body is read."""
-    fields = scope["headers"]
-    if len(fields) > limits.header_count:
+    if len(head.fields) > limits.header_count:
         raise Refusal(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"At most {limits.header_count} header fields are read, not {len(fields)}.",
+            f"At most {limits.header_count} header fields are read, not {len(head.fields)}.",
         )
-    if sum(map(len, chain.from_iterable(fields))) > limits.header_bytes:
+    if sum(map(len, chain.from_iterable(head.fields))) > limits.header_bytes:
         raise Refusal(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
             f"The header fields may have {limits.header_bytes} bytes together; send fewer.",
         )
-    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > limits.url_bytes:
+    if len(head.raw_path) + len(head.query_string) > limits.url_bytes:
         raise Refusal(
             HTTPStatus.REQUEST_URI_TOO_LONG,
             f"A URL may have {limits.url_bytes} bytes; send long values in the body.",
         )
-    encoding = headers.get(b"content-encoding")
+    encoding = head.headers.get(b"content-encoding")
     if encoding is not None and encoding.strip().lower() != b"identity":
         raise UnsupportedMedia(
             "Compressed bodies are not read; send the body as it is, without Content-Encoding."
         )
-    declared = headers.get(b"content-length")
-    if declared is not None and int(declared) > limits.body_limit(scope["path"]):
-        raise too_large(limits.body_limit(scope["path"]))
+    declared = head.headers.get(b"content-length")
+    if declared is not None and int(declared) > limits.body_limit(head.path):
+        raise too_large(limits.body_limit(head.path))
 
 
 def too_slow(seconds: float) -> Refusal:

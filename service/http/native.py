@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import orjson
 
 from service.errors import InvalidInput, PayloadTooLarge
-from service.http.client_watch import ClientWatch
 from service.http.exchange import Exchange
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
@@ -93,7 +92,7 @@ class NativeApi:
     ) -> Sequence[Any]:
         exchange.model, exchange.version = live.name, live.version
         exchange.items = len(items)
-        with ClientWatch(exchange):
+        with exchange.watched():
             return await predict(live, items, exchange.timeout_s(self._timeout_s))
 
 

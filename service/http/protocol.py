@@ -1,15 +1,24 @@
-"""Uvicorn's HTTP protocol with what it lacks: limits on the time and size of a request's head, and
-patience with a request that arrives while the server leaves.
+"""Uvicorn's HTTP protocol with what it lacks: limits on the time and size of a request's head,
+patience with a request that arrives while the server leaves, and the short way to the hot paths.
 
-The body is the edge's matter. A sweep once a second looks for heads that are late; so a request
-pays for one look at the clock, and not for a timer.
+A sweep once a second looks for what is late; so a request pays for one look at the clock, and not
+for a timer.
 """
 
 import asyncio
+import time
+from collections.abc import Mapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
+
+from service.http.direct import DirectExchange, DirectRoute, direct_routes
+from service.http.edge import Edge
 
 SWEEP_S = 1.0
 LINGER_S = 0.2
@@ -18,35 +27,51 @@ TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
+HEAD = b"%b%b%bcontent-length: %d\r\nx-request-id: %b\r\nx-content-type-options: nosniff\r\n%b\r\n"
+CLOSE = b"connection: close\r\n"
+
+Turn = RequestResponseCycle | DirectExchange
+
+
+class StandingHeaders:
+    """The header fields of every answer, as bytes. Uvicorn renews them once a second."""
+
+    def __init__(self) -> None:
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._lines = b""
+
+    def lines(self, fields: list[tuple[bytes, bytes]]) -> bytes:
+        """These fields, as they were the last time if they are the same list."""
+        if fields is not self._fields:
+            self._fields = fields
+            self._lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+        return self._lines
 
 
 class HeadLimitProtocol(HttpToolsProtocol):
-    """One connection. `head_began_s` is None while no head is being received."""
+    """One connection. `head_began_s` is None while no head is being received.
+
+    Requests that came while another one is answered wait in `pipeline`; `turn` is the one that is
+    being answered, `cycle` the one whose body is being received.
+    """
 
     max_head_bytes = 64 << 10
     head_s = 10.0
+    routes: Mapping[bytes, DirectRoute] = {}
+    standing = StandingHeaders()
 
     head_began_s: float | None = None
+    idle_since_s: float | None = None
     head_bytes = 0
     leaving = False
+    turn: Turn | None = None
+
+    # What arrives
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A new connection owes us a head at once."""
         super().connection_made(transport)
-        self.head_began_s = self.loop.time()
-
-    def on_message_begin(self) -> None:
-        """The first byte of a request is here."""
-        super().on_message_begin()
-        self.head_began_s = self.loop.time()
-        self.head_bytes = 0
-
-    def on_headers_complete(self) -> None:
-        """The head is complete; the edge judges its size once more, by its parts."""
-        self.head_began_s = None
-        super().on_headers_complete()
-        if self.leaving:
-            self.cycle.keep_alive = False
+        self.head_began_s = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and stop a head that grows without end."""
@@ -58,6 +83,143 @@ class HeadLimitProtocol(HttpToolsProtocol):
             if self.head_bytes > self.max_head_bytes:
                 self.end_with(TOO_LARGE)
 
+    def on_message_begin(self) -> None:
+        """The first byte of a request is here."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self.head_began_s = time.monotonic()
+        self.idle_since_s = None
+        self.head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: find the way that this request goes."""
+        self.head_began_s = None
+        path, _, query = self.url.partition(b"?")
+        route = self.routes.get(path)
+        if route is None or self.parser.get_method() != b"POST" or self.parser.should_upgrade():
+            self._go_the_long_way()
+        else:
+            self._go_the_short_way(route, query)
+        if self.leaving:
+            self.cycle.keep_alive = False
+
+    def _go_the_long_way(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers
+        super().on_headers_complete()
+
+    def _go_the_short_way(self, route: DirectRoute, query: bytes) -> None:
+        exchange = DirectExchange(
+            route,
+            self,
+            query,
+            self.headers,
+            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+            expects_continue=self.expect_100_continue,
+        )
+        waits = self.cycle is not None and not self.cycle.response_complete
+        self.cycle = exchange  # type: ignore[assignment]
+        if waits:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, None))  # type: ignore[arg-type]
+        else:
+            self.turn = exchange
+            exchange.take_turn()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.turn = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        if isinstance(self.cycle, DirectExchange):
+            self.cycle.feed(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The end of a body."""
+        if isinstance(self.cycle, DirectExchange):
+            self.cycle.complete()
+        else:
+            super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: whoever works for it hears of it at once."""
+        turn = self.turn
+        if isinstance(self.cycle, DirectExchange):
+            self.cycle = None  # uvicorn would take it for its own
+        super().connection_lost(exc)
+        if isinstance(turn, DirectExchange):
+            turn.lose_client()
+        elif turn is not None and not turn.response_complete:
+            turn.disconnected = True
+            turn.message_event.set()
+
+    # What leaves
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def answer(self, exchange: DirectExchange, status: int, lines: bytes, body: bytes) -> None:
+        """Send a whole answer in one write, and go on to the next request."""
+        if not self.transport.is_closing():
+            always = self.standing.lines(self.server_state.default_headers)
+            end = b"" if exchange.keep_alive else CLOSE
+            head = (STATUS_LINE[status], always, lines, len(body), exchange.request_id, end)
+            self.transport.write(HEAD % head + body)
+            if not exchange.keep_alive:
+                self.transport.close()
+        self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, if one waits and the client takes its answers."""
+        self.server_state.total_requests += 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self.flow.write_paused:
+            self.flow.pause_reading()  # who does not read its answers gets no more of them
+        elif self.pipeline:
+            # In a turn of the loop of its own: a thousand of them must not be a thousand deep.
+            self.loop.call_soon(self._take_next)
+        else:
+            self.idle_since_s = time.monotonic()
+            self.flow.resume_reading()
+
+    def _take_next(self) -> None:
+        if not self.pipeline or self._is_busy or self.transport.is_closing():
+            return
+        cycle, app = self.pipeline.pop()
+        if not self.pipeline:
+            self.flow.resume_reading()  # the rest of its body may be on its way
+        if isinstance(cycle, DirectExchange):
+            self.turn = cycle
+            cycle.take_turn()
+        else:
+            self._start_asgi_task(cycle, app)
+
+    def resume_writing(self) -> None:
+        """The client reads its answers again."""
+        super().resume_writing()
+        if not self._is_busy:
+            self._go_on()
+        elif not self.pipeline:
+            self.flow.resume_reading()  # the rest of its body may be on its way
+
+    @property
+    def _is_busy(self) -> bool:
+        return self.turn is not None and not self.turn.response_complete
+
+    # The end
+
     def shutdown(self) -> None:
         """The server leaves: answer what is here or just arriving, then close."""
         self.leaving = True
@@ -66,6 +228,11 @@ class HeadLimitProtocol(HttpToolsProtocol):
             self.loop.call_later(LINGER_S, self.end_if_idle)
         else:
             super().shutdown()
+
+    def cut_short(self) -> None:
+        """The server waits no longer: answer that it stops, where ASGI has no task to cancel."""
+        if isinstance(self.turn, DirectExchange):
+            self.turn.interrupt()
 
     @property
     def is_idle(self) -> bool:
@@ -78,9 +245,13 @@ class HeadLimitProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def end_if_late(self, now_s: float) -> None:
-        """Close the connection if its head has been on its way for too long."""
+        """Give up what has been on its way for too long: a head, a body, or the next request."""
         if self.head_began_s is not None and now_s - self.head_began_s > self.head_s:
             self.end_with(LATE)
+        elif self.idle_since_s is not None and now_s - self.idle_since_s > self.timeout_keep_alive:
+            self.timeout_keep_alive_handler()
+        elif isinstance(self.turn, DirectExchange):
+            self.turn.give_up_body(now_s)
 
     def end_with(self, answer: bytes) -> None:
         """Say why, and close."""
@@ -90,18 +261,21 @@ class HeadLimitProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-async def end_late_heads(state: ServerState) -> None:
-    """Close for ever what is late; run it as a task beside the server."""
-    loop = asyncio.get_running_loop()
+async def end_late(state: ServerState) -> None:
+    """Give up for ever what is late; run it as a task beside the server."""
     while True:
         await asyncio.sleep(SWEEP_S)
-        now_s = loop.time()
+        now_s = time.monotonic()
         for connection in tuple(state.connections):
             if isinstance(connection, HeadLimitProtocol):
                 connection.end_if_late(now_s)
 
 
-def protocol_with(head_s: float) -> type[HeadLimitProtocol]:
+def protocol_with(head_s: float, edge: Edge | None = None) -> type[HeadLimitProtocol]:
     """The protocol class for uvicorn, which gives a head `head_s` seconds."""
-    namespace: dict[str, Any] = {"head_s": head_s}
+    namespace: dict[str, Any] = {
+        "head_s": head_s,
+        "routes": {} if edge is None else direct_routes(edge),
+        "standing": StandingHeaders(),
+    }
     return type("BoundHeadLimitProtocol", (HeadLimitProtocol,), namespace)

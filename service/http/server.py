@@ -8,8 +8,9 @@ from collections.abc import Generator, Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.http.edge import Edge
 from service.http.limits import Limits
-from service.http.protocol import end_late_heads, protocol_with
+from service.http.protocol import HeadLimitProtocol, end_late, protocol_with
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 75  # longer than the idle time of the usual balancers, so that they close first
@@ -24,12 +25,19 @@ class HttpServer(uvicorn.Server):
         yield
 
     async def serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        """Serve, and close the connections whose requests do not arrive."""
-        sweeper = asyncio.create_task(end_late_heads(self.server_state))
+        """Serve, and give up the requests that do not arrive."""
+        sweeper = asyncio.create_task(end_late(self.server_state))
         try:
             await super().serve(list(sockets) if sockets is not None else None)
         finally:
             sweeper.cancel()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is in flight; when that takes too long, answer that the server stops."""
+        await super().shutdown(sockets)
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, HeadLimitProtocol):
+                connection.cut_short()
 
     def stop(self) -> None:
         """Stop accepting, finish what is in flight, then return from `serve`."""
@@ -42,7 +50,9 @@ def make_server(application: ASGIApp, *, limits: Limits, drain_s: float) -> Http
         uvicorn.Config(
             application,
             loop="uvloop",
-            http=protocol_with(limits.header_s),
+            http=protocol_with(
+                limits.header_s, application if isinstance(application, Edge) else None
+            ),
             ws="none",
             lifespan="off",
             interface="asgi3",

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from service.http.access_log import JsonAccess, LoggedAccess
+from service.http.asgi import AsgiExchange
 from service.http.exchange import Exchange
 from service.http.limits import Limits
 from tests.http.asgi import Conversation
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 def exchange(path: str = "/v1/sentiment", raw_path: bytes = b"/v1/sentiment") -> Exchange:
     talk = Conversation(path=path)
-    made = Exchange(talk.scope() | {"raw_path": raw_path}, talk.receive, talk.send, Limits())
+    made = AsgiExchange(talk.scope() | {"raw_path": raw_path}, talk.receive, talk.send, Limits())
     made.endpoint = path
     made.status, made.outcome, made.items = 200, "ok", 2
     return made

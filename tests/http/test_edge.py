@@ -7,7 +7,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.errors import InferenceFailed, InvalidInput, NotReady, Overloaded
-from service.http.client_watch import ClientWatch
 from service.http.edge import Edge, Endpoint
 from service.http.exchange import Exchange
 from service.http.limits import Limits
@@ -188,7 +187,7 @@ async def test_a_client_that_leaves_before_its_turn_cancels_the_work() -> None:
 
     async def work(exchange: Exchange) -> bytes:
         await exchange.body()
-        with ClientWatch(exchange, after_s=0):
+        with exchange.watched():
             working.set()
             try:
                 await asyncio.Event().wait()
@@ -239,7 +238,7 @@ async def test_a_request_that_the_server_cuts_short_is_told_so() -> None:
 async def test_a_request_that_is_answered_leaves_nothing_behind() -> None:
     async def quick(exchange: Exchange) -> bytes:
         await exchange.body()
-        with ClientWatch(exchange, after_s=0):
+        with exchange.watched():
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         return b"done"

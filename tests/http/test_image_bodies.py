@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from service.errors import InvalidInput, UnsupportedMedia
-from service.http.exchange import Exchange
+from service.http.asgi import AsgiExchange
 from service.http.image_bodies import ImageCall, read_images
 from service.http.limits import Limits
 from tests.http.asgi import Conversation
@@ -20,7 +20,7 @@ async def read(content_type: str, body: bytes, query: bytes = b"") -> ImageCall:
     headers = [(b"transfer-encoding", b"chunked"), (b"content-type", content_type.encode())]
     talk = Conversation(query=query, headers=headers).body(body)
     limits = Limits(body_bytes=8 << 20)
-    return await read_images(Exchange(talk.scope(), talk.receive, talk.send, limits), 64)
+    return await read_images(AsgiExchange(talk.scope(), talk.receive, talk.send, limits), 64)
 
 
 def part(name: str, value: bytes, filename: str | None = None) -> bytes:

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.http.limits import Limits
 from service.http.protocol import HeadLimitProtocol
-from service.http.server import HttpServer, listen, make_server
+from service.http.server import KEEP_ALIVE_S, HttpServer, listen, make_server
 
 pytestmark = pytest.mark.anyio
 
@@ -95,13 +95,20 @@ async def test_a_body_may_take_longer_than_a_head(server: HttpServer) -> None:
     writer.close()
 
 
-async def test_an_idle_connection_between_requests_is_not_late(server: HttpServer) -> None:
+async def test_a_connection_may_be_idle_between_requests_but_not_for_ever(
+    server: HttpServer,
+) -> None:
     reader, writer = await connect(server)
-    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-    await reader.readuntil(b"\r\n0\r\n\r\n")
-    only_connection(server).end_if_late(1e12)
-    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-    assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"
+    idle_since_s: float | None = None
+    for _ in range(2):
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n0\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+        idle_since_s = only_connection(server).idle_since_s
+        assert idle_since_s is not None
+        only_connection(server).end_if_late(idle_since_s + KEEP_ALIVE_S - 1)
+    assert idle_since_s is not None
+    only_connection(server).end_if_late(idle_since_s + KEEP_ALIVE_S + 1)
+    assert await reader.read() == b""
     writer.close()
 
 

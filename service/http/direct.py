@@ -1,0 +1,235 @@
+"""The short way of a request: from the connection to its endpoint and back, without a task, an
+ASGI message or a timer of its own. Those cost more than all the rest of a small request.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from service.errors import Cancelled, ServiceError
+from service.http.client_watch import LEFT
+from service.http.edge import Edge, Endpoint, stopped
+from service.http.errors import PROBLEM_JSON, Problem, Refusal
+from service.http.exchange import Exchange, Fields
+from service.http.limits import check_head, too_large, too_slow
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LEFT_EARLY = "The client left before its request was complete."
+_UNWATCHED = nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRoute:
+    """A path whose POST requests go the short way."""
+
+    edge: Edge
+    path: str
+    raw_path: bytes
+    endpoint: Endpoint
+
+
+def direct_routes(edge: Edge) -> dict[bytes, DirectRoute]:
+    """Those of this edge, by the path as it stands in a request."""
+    return {
+        path.encode(): DirectRoute(edge, path, path.encode(), endpoint)
+        for (method, path), endpoint in edge.direct.items()
+        if method == "POST"
+    }
+
+
+class Wire(Protocol):
+    """What a direct exchange needs of its connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes, a head or something that has none."""
+
+    def answer(self, exchange: "DirectExchange", status: int, lines: bytes, body: bytes) -> None:
+        """Send a whole answer, whose header `lines` end with line ends, and go on to the next."""
+
+
+class DirectExchange(Exchange):
+    """One request of one connection. The connection feeds it; it answers through the connection.
+
+    The endpoint is started when the body is complete, and is a coroutine that is stepped by hand:
+    whenever the future that it awaits is done, it goes on in that future's callback.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_chunks",
+        "_coroutine",
+        "_edge",
+        "_endpoint",
+        "_size",
+        "_wire",
+        "expects_continue",
+        "interruption",
+        "is_its_turn",
+        "keep_alive",
+        "response_complete",
+    )
+
+    def __init__(
+        self,
+        route: DirectRoute,
+        wire: Wire,
+        query_string: bytes,
+        fields: Fields,
+        *,
+        keep_alive: bool,
+        expects_continue: bool = False,
+    ) -> None:
+        super().__init__("POST", route.path, route.raw_path, query_string, fields)
+        self.bind(route.edge.limits)
+        self.endpoint = route.path
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        self.is_its_turn = False
+        self.response_complete = False
+        self.interruption: ServiceError | Refusal | None = None
+        self._edge = route.edge
+        self._endpoint = route.endpoint
+        self._wire = wire
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._coroutine: Coroutine[Any, Any, bytes] | None = None
+        self._awaited: asyncio.Future[Any] | None = None
+
+    # What the connection tells
+
+    def take_turn(self) -> None:
+        """The requests before this one on its connection are answered."""
+        self.is_its_turn = True
+        self._edge.begin()
+        try:
+            check_head(self, self.limits)
+            self._check_size()
+        except Exception as error:
+            self._refuse(error)
+            return
+        if self.body_complete:
+            self._start()
+        elif self.expects_continue:
+            self._wire.write(CONTINUE)
+
+    def feed(self, chunk: bytes) -> None:
+        """More of the body."""
+        if self.response_complete:
+            return  # refused: nobody needs the rest
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        if self.is_its_turn:
+            try:
+                self._check_size()
+            except Exception as error:
+                self._refuse(error)
+
+    def complete(self) -> None:
+        """The body has come to its end."""
+        if self.response_complete:
+            return
+        self.body_complete = True
+        if self.is_its_turn:
+            self._start()
+
+    def lose_client(self) -> None:
+        """The connection is gone."""
+        if self.is_its_turn:
+            self.interrupt(Cancelled(LEFT if self.body_complete else LEFT_EARLY))
+
+    def give_up_body(self, now_s: float) -> None:
+        """Wait no longer for a body that is late by now."""
+        waits = self.is_its_turn and not self.body_complete
+        if waits and now_s - self.began_s > self.limits.body_s:
+            self.interrupt(too_slow(self.limits.body_s))
+
+    def interrupt(self, reason: ServiceError | Refusal | None = None) -> None:
+        """Stop working on this request, because of `reason` or because the server stops."""
+        if self.response_complete or self.interruption is not None:
+            return
+        self.interruption = reason or stopped()
+        if self._awaited is None:
+            self._refuse(self.interruption)
+        else:
+            self._awaited.cancel()  # its callback goes on with the endpoint, which ends
+
+    # The endpoint
+
+    def _start(self) -> None:
+        self._coroutine = cast(Coroutine[Any, Any, bytes], self._endpoint(self))
+        self._step()
+
+    def _step(self, awaited: object = None) -> None:
+        """Go on until the endpoint awaits something or ends."""
+        coroutine = cast(Coroutine[Any, Any, bytes], self._coroutine)
+        self._awaited = None
+        if self.response_complete:  # interrupted between two turns of the loop
+            coroutine.close()
+            return
+        try:
+            future = coroutine.send(None)
+        except StopIteration as end:
+            self._reply(end.value)
+        except asyncio.CancelledError:
+            self._refuse(self.interruption or stopped())
+        except Exception as error:
+            self._refuse(error)
+        else:
+            self._await(future)
+
+    def _await(self, future: asyncio.Future[Any] | None) -> None:
+        if future is None:  # asyncio.sleep(0)
+            asyncio.get_running_loop().call_soon(self._step)
+            return
+        self._awaited = future
+        future._asyncio_future_blocking = False  # as a task does: we have seen it
+        future.add_done_callback(self._step)
+
+    # What the endpoint asks
+
+    async def body(self) -> bytes:
+        """The whole body; it is here when the endpoint starts."""
+        chunks = self._chunks
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body, as it came."""
+        for chunk in self._chunks:
+            yield chunk
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Interrupts its block once the client has left: the connection notices by itself."""
+        return _UNWATCHED
+
+    # The end
+
+    def _reply(self, body: bytes) -> None:
+        self.status = 200
+        self.outcome = "ok"
+        self._finish(b"content-type: application/json\r\n", body)
+
+    def _refuse(self, error: BaseException) -> None:
+        problem = self._edge.judge(self, error)
+        if isinstance(error, Cancelled):
+            self.response_complete = True
+            self._edge.end(self)
+            return
+        if not self.body_complete:
+            self.keep_alive = False  # nobody will read the rest of that body
+        self._finish(_lines(problem), problem.body(self.request_id.decode()))
+
+    def _finish(self, lines: bytes, body: bytes) -> None:
+        self.response_complete = True
+        self._edge.end(self)
+        self._wire.answer(self, self.status, lines, body)
+
+    def _check_size(self) -> None:
+        if self._size > self.body_limit:
+            raise too_large(self.body_limit)
+
+
+def _lines(problem: Problem) -> bytes:
+    fields = ((b"content-type", PROBLEM_JSON), *problem.headers)
+    return b"".join(b"%b: %b\r\n" % field for field in fields)

@@ -1,0 +1,374 @@
+"""The short way of a request, on a real socket: what the edge promises holds there too."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+from prometheus_client import CollectorRegistry, Metric
+from starlette.types import Receive, Scope, Send
+
+from service.errors import InvalidInput, Overloaded
+from service.http.edge import Edge
+from service.http.exchange import Exchange
+from service.http.limits import Limits
+from service.http.protocol import HeadLimitProtocol
+from service.http.server import HttpServer, listen, make_server
+from service.metrics import Metrics
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 1000
+
+
+class Site:
+    """A server whose /echo and /wait go the short way, and everything else the long way."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.registry = CollectorRegistry()
+        self.waiting: list[asyncio.Future[bytes]] = []
+        self.long_way = 0
+        self.edge = Edge(
+            self._application,
+            direct={
+                ("POST", "/echo"): self._echo,
+                ("POST", "/wait"): self._wait,
+                ("POST", "/fail"): self._fail,
+                ("POST", "/off"): self._off_the_loop,
+            },
+            limits=limits,
+            metrics=Metrics.create(self.registry),
+        )
+        self.server: HttpServer = make_server(self.edge, limits=limits, drain_s=1)
+
+    async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.long_way += 1
+        while (await receive()).get("more_body"):
+            pass
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-length", b"4")],
+            }
+        )
+        await send({"type": "http.response.body", "body": b"long"})
+
+    async def _echo(self, exchange: Exchange) -> bytes:
+        return await exchange.body()
+
+    async def _wait(self, exchange: Exchange) -> bytes:
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.waiting.append(answer)
+        with exchange.watched():
+            return await answer
+
+    async def _fail(self, exchange: Exchange) -> bytes:
+        await asyncio.sleep(0)
+        if await exchange.body() == b"full":
+            raise Overloaded("Full.", 1.2)
+        raise InvalidInput("Send less.")
+
+    async def _off_the_loop(self, exchange: Exchange) -> bytes:
+        body = await exchange.body()
+        return await asyncio.to_thread(bytes.upper, body)
+
+    @property
+    def connection(self) -> HeadLimitProtocol:
+        (connection,) = self.server.server_state.connections
+        assert isinstance(connection, HeadLimitProtocol)
+        return connection
+
+    def count(self, outcome: str) -> float:
+        return sum(
+            sample.value
+            for family in self._only("slipway_requests_total")
+            for sample in family.samples
+            if sample.name == "slipway_requests_total" and sample.labels["outcome"] == outcome
+        )
+
+    @property
+    def in_flight(self) -> float:
+        (family,) = self._only("slipway_inflight_requests")
+        return family.samples[0].value
+
+    def _only(self, name: str) -> Iterable[Metric]:
+        return self.registry.restricted_registry([name]).collect()
+
+
+@asynccontextmanager
+async def serving(limits: Limits) -> AsyncIterator[Site]:
+    site = Site(limits)
+    running = asyncio.create_task(site.server.serve([listen("127.0.0.1", 0)]))
+    await until(lambda: site.server.started)
+    yield site
+    site.server.stop()
+    await running
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with serving(Limits(body_bytes=LIMIT)) as site:
+        yield site
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():  # noqa: ASYNC110  # what it waits for has no event
+        await asyncio.sleep(0.001)
+
+
+class Client:
+    """A raw connection that sends what it is told and reads answers by their length."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def to(cls, site: Site) -> "Client":
+        host, port = site.server.servers[0].sockets[0].getsockname()
+        return cls(*await asyncio.open_connection(host, port))
+
+    def send(self, path: str, body: bytes = b"", *fields: str, method: str = "POST") -> None:
+        lines = [f"{method} {path} HTTP/1.1", "host: x", *fields]
+        if not any(field.startswith(("content-length", "transfer")) for field in fields):
+            lines.append(f"content-length: {len(body)}")
+        self.writer.write("\r\n".join((*lines, "", "")).encode() + body)
+
+    async def read(self) -> tuple[int, dict[str, str], bytes]:
+        status, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+        headers = dict(line.split(": ", 1) for line in lines)
+        body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+        return int(status.split()[1]), headers, body
+
+    async def is_closed(self) -> bool:
+        return await self._reader.read(1) == b""
+
+
+@pytest.fixture
+async def client(site: Site) -> AsyncIterator[Client]:
+    client = await Client.to(site)
+    yield client
+    client.writer.close()
+
+
+async def test_an_answer_is_complete_and_signed(site: Site, client: Client) -> None:
+    client.send("/echo?top_k=1", b"ping", "X-Request-Id: abc-1")
+    status, headers, body = await client.read()
+    assert (status, body) == (200, b"ping")
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", headers.pop("date"))
+    assert headers == {
+        "content-type": "application/json",
+        "content-length": "4",
+        "x-request-id": "abc-1",
+        "x-content-type-options": "nosniff",
+    }
+    assert site.long_way == 0
+    assert site.count("ok") == 1
+    assert site.in_flight == 0
+
+
+async def test_a_connection_is_used_again_by_both_ways(site: Site, client: Client) -> None:
+    for path, answer in (("/echo", b"a"), ("/other", b"long"), ("/echo", b"a")):
+        client.send(path, b"a")
+        assert (await client.read())[2] == answer
+    assert site.long_way == 1
+
+
+async def test_another_method_and_another_spelling_go_the_long_way(
+    site: Site, client: Client
+) -> None:
+    client.send("/echo", method="GET")
+    assert (await client.read())[2] == b"long"
+    client.send("/%65cho", b"spelled")
+    assert (await client.read())[2] == b"spelled"
+
+
+async def test_a_body_may_come_in_pieces(site: Site, client: Client) -> None:
+    client.send("/echo", b"12", "content-length: 4")
+    await until(lambda: site.in_flight == 1)
+    client.writer.write(b"34")
+    assert (await client.read())[2] == b"1234"
+
+
+async def test_a_body_may_come_in_chunks(site: Site, client: Client) -> None:
+    client.send("/echo", b"2\r\n12\r\n", "transfer-encoding: chunked")
+    client.writer.write(b"3\r\n345\r\n0\r\n\r\n")
+    assert (await client.read())[2] == b"12345"
+
+
+async def test_a_client_that_asks_may_go_on(site: Site, client: Client) -> None:
+    client.send("/echo", b"", "content-length: 4", "expect: 100-continue")
+    assert (await client.read())[0] == 100
+    client.writer.write(b"ping")
+    assert (await client.read())[2] == b"ping"
+
+
+async def test_a_client_that_asks_with_too_much_is_told_before_it_sends(
+    site: Site, client: Client
+) -> None:
+    client.send("/echo", b"", f"content-length: {LIMIT + 1}", "expect: 100-continue")
+    status, headers, _ = await client.read()
+    assert (status, headers["connection"]) == (413, "close")
+    assert await client.is_closed()
+
+
+async def test_a_body_that_grows_too_large_is_cut_off(site: Site, client: Client) -> None:
+    client.send("/echo", b"400\r\n" + b"v" * 1024 + b"\r\n", "transfer-encoding: chunked")
+    status, headers, _ = await client.read()
+    assert (status, headers["connection"]) == (413, "close")
+    assert await client.is_closed()
+    assert site.count("client_error") == 1
+
+
+async def test_a_body_that_is_late_is_given_up(site: Site, client: Client) -> None:
+    client.send("/echo", b"12", "content-length: 4")
+    await until(lambda: site.in_flight == 1)
+    exchange = site.connection.turn
+    assert isinstance(exchange, Exchange)
+    site.connection.end_if_late(exchange.began_s + 29)
+    assert site.in_flight == 1
+    site.connection.end_if_late(exchange.began_s + 31)
+    status, headers, _ = await client.read()
+    assert (status, headers["connection"]) == (408, "close")
+    assert site.count("client_error") == 1
+
+
+async def test_an_answer_that_takes_long_is_no_late_body(site: Site, client: Client) -> None:
+    client.send("/wait", b"ping")
+    await until(lambda: bool(site.waiting))
+    site.connection.end_if_late(1e12)
+    site.waiting[0].set_result(b"done")
+    assert (await client.read())[2] == b"done"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "outcome"), [(b"", 422, "client_error"), (b"full", 429, "shed")]
+)
+async def test_an_error_becomes_a_problem(
+    site: Site, client: Client, body: bytes, status: int, outcome: str
+) -> None:
+    client.send("/fail", body, "x-request-id: abc-1")
+    found, headers, answer = await client.read()
+    assert found == status
+    assert headers["content-type"] == "application/problem+json"
+    assert headers.get("retry-after") == ("2" if status == 429 else None)
+    assert "connection" not in headers
+    problem = orjson.loads(answer)
+    assert (problem["status"], problem["request_id"]) == (status, "abc-1")
+    assert site.count(outcome) == 1
+    client.send("/echo", b"again")
+    assert (await client.read())[2] == b"again"
+
+
+async def test_an_endpoint_may_work_off_the_loop(client: Client) -> None:
+    client.send("/off", b"quiet")
+    assert (await client.read())[2] == b"QUIET"
+
+
+async def test_answers_come_in_the_order_of_the_requests(site: Site, client: Client) -> None:
+    client.send("/wait")
+    client.send("/echo", b"second")
+    client.send("/other", b"third")
+    client.send("/wait")
+    client.send("/echo", b"fifth")
+    await until(lambda: len(site.waiting) == 1)
+    site.waiting[0].set_result(b"first")
+    await until(lambda: len(site.waiting) == 2)
+    site.waiting[1].set_result(b"fourth")
+    answers = [(await client.read())[2] for _ in range(5)]
+    assert answers == [b"first", b"second", b"long", b"fourth", b"fifth"]
+    assert site.count("ok") == 5
+
+
+async def test_thousands_of_requests_in_one_write_are_answered(site: Site, client: Client) -> None:
+    client.send("/wait")
+    for _ in range(3000):
+        client.send("/fail")
+    await until(lambda: len(site.waiting) == 1)
+    site.waiting[0].set_result(b"")
+    statuses = [(await client.read())[0] for _ in range(3001)]
+    assert statuses == [200] + [422] * 3000
+
+
+async def test_a_request_that_waits_its_turn_gets_the_rest_of_its_body(
+    site: Site, client: Client
+) -> None:
+    client.send("/wait")
+    client.send("/echo", b"12", "content-length: 4")
+    await until(lambda: len(site.waiting) == 1)
+    site.waiting[0].set_result(b"first")
+    assert (await client.read())[2] == b"first"
+    client.writer.write(b"34")
+    assert (await client.read())[2] == b"1234"
+
+
+async def test_a_client_that_leaves_ends_the_work_at_once(site: Site, client: Client) -> None:
+    client.send("/wait")
+    await until(lambda: len(site.waiting) == 1)
+    client.writer.close()
+    await until(lambda: site.waiting[0].cancelled())
+    await until(lambda: site.in_flight == 0)
+    assert site.count("cancelled") == 1
+
+
+async def test_a_client_that_leaves_while_it_sends_counts_as_cancelled(
+    site: Site, client: Client
+) -> None:
+    client.send("/echo", b"12", "content-length: 4")
+    await until(lambda: site.in_flight == 1)
+    client.writer.close()
+    await until(lambda: site.in_flight == 0)
+    assert site.count("cancelled") == 1
+
+
+async def test_an_old_client_gets_its_answer_and_the_connection_closed(
+    site: Site, client: Client
+) -> None:
+    client.writer.write(b"POST /echo HTTP/1.0\r\ncontent-length: 3\r\n\r\nold")
+    _, headers, body = await client.read()
+    assert (body, headers["connection"]) == (b"old", "close")
+    assert await client.is_closed()
+
+
+async def test_a_client_that_does_not_read_gets_no_more_answers() -> None:
+    large = b"v" * (1 << 20)
+    async with serving(Limits(body_bytes=1 << 21)) as site:
+        client = await Client.to(site)
+        count = 40
+        sending = asyncio.create_task(_send_all(client, large, count))
+        await until(lambda: site.server.server_state.total_requests > 0)
+        await until(lambda: site.connection.flow.write_paused)
+        await asyncio.sleep(0.05)
+        assert site.server.server_state.total_requests < count
+        for _ in range(count):
+            assert len((await client.read())[2]) == len(large)
+        await sending
+        client.writer.close()
+
+
+async def _send_all(client: Client, body: bytes, count: int) -> None:
+    for _ in range(count):
+        client.send("/echo", body)
+        await client.writer.drain()
+
+
+async def test_a_leaving_server_answers_first(site: Site, client: Client) -> None:
+    client.send("/wait")
+    await until(lambda: len(site.waiting) == 1)
+    site.server.stop()
+    await until(lambda: not site.connection.turn.keep_alive)  # type: ignore[union-attr]
+    site.waiting[0].set_result(b"done")
+    _, headers, body = await client.read()
+    assert (body, headers["connection"]) == (b"done", "close")
+
+
+async def test_a_request_that_the_server_cuts_short_is_told_so(site: Site, client: Client) -> None:
+    client.send("/wait")
+    await until(lambda: len(site.waiting) == 1)
+    site.server.stop()  # waits for a second
+    status, headers, _ = await client.read()
+    assert (status, headers["retry-after"]) == (503, "2")
+    assert site.count("not_ready") == 1
