@@ -10,7 +10,7 @@ import onnx
 
 from export.datasets.image_folder import OWN_LIMITS
 from export.gates import Answer
-from model_zoo.catalog import Catalog
+from model_zoo.catalog import Catalog, PublishedModel
 from model_zoo.manifest import (
     ArtefactFile,
     Evidence,
@@ -52,6 +52,7 @@ class OpenedVariant:
 
     task: AnyTask
     runner: Runner
+    precision: Precision = "fp32"
 
     def features(self, raws: Sequence[Any]) -> list[Any]:
         return [self.task.preprocess(part) for raw in raws for part in self.task.split(raw)]
@@ -95,6 +96,7 @@ class Candidate:
         return OpenedVariant(
             make_task(self.manifest, self.files.__getitem__, OWN_LIMITS),
             make_runner(self.manifest, self.graphs[precision], threads=threads),
+            precision,
         )
 
     def publish(self, catalog: Catalog, more: Mapping[str, bytes]) -> str:
@@ -149,6 +151,34 @@ def draft(
     return Candidate(manifest, content, files)
 
 
+def with_graphs(
+    candidate: Candidate, graphs: Mapping[Precision, Mapping[Role, bytes]]
+) -> Candidate:
+    """The same candidate with other graphs for the same variants."""
+    variants = tuple(
+        variant.model_copy(
+            update={"graphs": _promised(variant.precision, graphs[variant.precision])}
+        )
+        for variant in candidate.manifest.variants
+    )
+    manifest = candidate.manifest.model_copy(update={"variants": variants})
+    return replace(candidate, manifest=manifest, graphs=graphs)
+
+
+def of_published(published: PublishedModel) -> Candidate:
+    """A published model as a candidate again, with its evidence, to be examined once more."""
+    manifest = published.manifest
+    return Candidate(
+        manifest,
+        {
+            variant.precision: {graph.role: published.read(graph.file) for graph in variant.graphs}
+            for variant in manifest.variants
+        },
+        {entry.file: published.read(entry.file) for entry in manifest.files},
+        {variant.precision: variant.evidence for variant in manifest.variants},
+    )
+
+
 def without_variant(candidate: Candidate, precision: Precision) -> Candidate:
     """The same candidate with one variant fewer, for a variant that is not worth its bytes."""
     kept = {name: graphs for name, graphs in candidate.graphs.items() if name != precision}
@@ -176,12 +206,15 @@ def answer_of(row: Any) -> Answer:
 def _variant(
     precision: Precision, roles: Mapping[Role, bytes], unfit: frozenset[Provider]
 ) -> Variant:
-    graphs = tuple(
+    providers = tuple(name for name in PROVIDERS[precision] if name not in unfit)
+    return Variant(precision=precision, graphs=_promised(precision, roles), providers=providers)
+
+
+def _promised(precision: Precision, roles: Mapping[Role, bytes]) -> tuple[Graph, ...]:
+    return tuple(
         Graph(role=role, **dict(artefact(graph_file(role, precision), content)))
         for role, content in roles.items()
     )
-    providers = tuple(name for name in PROVIDERS[precision] if name not in unfit)
-    return Variant(precision=precision, graphs=graphs, providers=providers)
 
 
 def _tensor(value: onnx.ValueInfoProto) -> TensorSpec:

@@ -29,7 +29,7 @@ def provenance(datasets: Sequence[DatasetSource], *, seed: int, seconds: float) 
         opset=OPSET,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         training_seconds=round(seconds, 1),
-        machine=_machine(),
+        machine=machine(),
         command=_command(),
     )
 
@@ -63,7 +63,7 @@ def _commit() -> str:
     return done.stdout.strip() or UNKNOWN
 
 
-def _machine() -> str:
+def machine() -> str:
     """Class of machine, not its name: processor, cores, memory."""
     cores = len(_lines("/proc/cpuinfo", "processor")) or 1
     models = _lines("/proc/cpuinfo", "model name")

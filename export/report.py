@@ -6,6 +6,8 @@ All figures come from the manifest; the recipe adds words and pictures.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from export.doubts import doubt_sections, time_paragraphs
+from export.markdown import section, table
 from model_zoo.manifest import Manifest, Measurement, Variant
 
 CARD_FILE = "README.md"
@@ -32,43 +34,47 @@ class CardText:
     licence: str
 
 
-def model_card(manifest: Manifest, text: CardText, plots: Sequence[Plot] = ()) -> str:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows that a recipe adds to the card under a title, after the figures, with a sentence."""
+
+    title: str
+    heading: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def model_card(
+    manifest: Manifest,
+    text: CardText,
+    plots: Sequence[Plot] = (),
+    tables: Sequence[Table] = (),
+    failures: Table | None = None,
+) -> str:
     """The card in Markdown; the manifest may still lack the card itself among its files."""
     sections = (
         f"# {manifest.name}, version {manifest.version}\n\n{manifest.description}",
-        _table(("", ""), _summary(manifest)),
-        _section("Intended use", _bullets(text.intended_use)),
-        _section("Not for", _bullets(text.misuse)),
-        _section("Figures", _figures(manifest.variants), _gates(manifest.variants)),
-        _section("Training", text.training, _table(("", ""), _provenance(manifest))),
-        _section("Data", _data(manifest), f"Licence of the model: {text.licence}."),
-        _section("Plots", *(f"![{plot.caption}]({plot.file})\n\n{plot.caption}" for plot in plots)),
-        _section("Known limits", _bullets(text.known_limits)),
-        _section("Make it again", f"```sh\n{manifest.provenance.command}\n```"),
+        table(("", ""), _summary(manifest)),
+        section("Intended use", _bullets(text.intended_use)),
+        section("Not for", _bullets(text.misuse)),
+        section("Figures", _figures(manifest.variants), _gates(manifest.variants)),
+        *(section(one.title, one.note, table(one.heading, one.rows)) for one in tables),
+        *doubt_sections(manifest),
+        section("Time", *time_paragraphs(manifest)),
+        section("Training", text.training, table(("", ""), _provenance(manifest))),
+        section("Data", _data(manifest), f"Licence of the model: {text.licence}."),
+        section("Plots", *(f"![{plot.caption}]({plot.file})\n\n{plot.caption}" for plot in plots)),
+        section("Known limits", _bullets(text.known_limits)),
+        section(failures.title, failures.note, table(failures.heading, failures.rows))
+        if failures
+        else "",
+        section("Make it again", f"```sh\n{manifest.provenance.command}\n```"),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _section(title: str, *parts: str) -> str:
-    body = [part for part in parts if part]
-    return "\n\n".join([f"## {title}", *body]) if body else ""
-
-
 def _bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"* {sentence}" for sentence in sentences)
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [tuple(_cell(cell) for cell in row) for row in rows]
-    if not lines:
-        return ""
-    rule = tuple("---" for _ in heading)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (tuple(heading), rule, *lines))
-
-
-def _cell(content: str) -> str:
-    """A bar would end the cell, a line break the table."""
-    return " ".join(content.replace("|", "\\|").split())
 
 
 def _summary(manifest: Manifest) -> list[tuple[str, str]]:
@@ -99,7 +105,7 @@ def _input(manifest: Manifest) -> str:
 
 
 def _figures(variants: Sequence[Variant]) -> str:
-    """One row a figure, one column a variant."""
+    """One row a figure, one column a variant; in brackets the difference to fp32's."""
     measured = {v.precision: {_key(m): m for m in v.evidence.accuracy} for v in variants}
     keys = dict.fromkeys(key for figures in measured.values() for key in figures)
     heading = ("Data set", "Split", "Metric", *measured)
@@ -107,7 +113,7 @@ def _figures(variants: Sequence[Variant]) -> str:
         (*key, *(_value(figures[key]) if key in figures else "" for figures in measured.values()))
         for key in keys
     ]
-    return _table(heading, rows)
+    return table(heading, rows)
 
 
 def _key(measurement: Measurement) -> tuple[str, str, str]:
@@ -115,11 +121,14 @@ def _key(measurement: Measurement) -> tuple[str, str, str]:
 
 
 def _value(measurement: Measurement) -> str:
+    lost = measurement.below_fp32
     if measurement.metric == "accuracy":
-        return f"{100 * measurement.value:.2f} %"
+        loss = f" ({-100 * lost:+.2f})" if lost is not None else ""
+        return f"{100 * measurement.value:.2f} %{loss}"
+    loss = f" ({-lost:+.2f})" if lost is not None else ""
     if measurement.metric in ("bleu", "chrf"):
-        return f"{measurement.value:.1f}"
-    return f"{measurement.value:.4g}"
+        return f"{measurement.value:.2f}{loss}"
+    return f"{measurement.value:.4g}{loss}"
 
 
 def _gates(variants: Sequence[Variant]) -> str:
@@ -145,7 +154,7 @@ def _gates(variants: Sequence[Variant]) -> str:
                     f"{100 * invariance.agreement:.2f} % of {invariance.items:,}",
                 )
             )
-    return _table(("Variant", "Gate", "Largest difference", "Same answer"), rows)
+    return table(("Variant", "Gate", "Largest difference", "Same answer"), rows)
 
 
 def _provenance(manifest: Manifest) -> list[tuple[str, str]]:
@@ -179,4 +188,4 @@ def _data(manifest: Manifest) -> str:
         )
         for source in manifest.provenance.datasets
     ]
-    return _table(("Data set", "Split", "Rows", "Terms", "From", "sha256"), rows)
+    return table(("Data set", "Split", "Rows", "Terms", "From", "sha256"), rows)

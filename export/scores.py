@@ -16,6 +16,13 @@ def chrf(translations: Sequence[str], references: Sequence[str]) -> float:
     return float(CHRF().corpus_score(list(translations), [list(references)]).score)
 
 
+def sentence_chrf(translations: Sequence[str], references: Sequence[str]) -> list[float]:
+    """chrF2 of each sentence, 0 to 100."""
+    metric = CHRF()
+    pairs = zip(translations, references, strict=True)
+    return [float(metric.sentence_score(found, [wanted]).score) for found, wanted in pairs]
+
+
 def bleu_signature() -> str:
     """What a BLEU figure must be quoted with."""
     metric = BLEU()

@@ -1,12 +1,14 @@
 """The middle of every recipe: each variant through the three gates, its evidence kept."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from export.calibration import softened
 from export.candidate import Candidate, OpenedVariant, answer_of
 from export.console import Story
 from export.gates import AccuracyGate, Answer, InvarianceGate, ParityGate
+from export.latency import timing
 from model_zoo.manifest import Evidence, Measurement, Precision
 
 
@@ -33,13 +35,16 @@ def examine(
 ) -> None:
     """Put every variant, fp32 first, through all gates; raises the error of the first that fails.
 
-    `torch_answers` is given features, as the serving task made them.
+    `torch_answers` is given features, as the serving task made them; where the variant divides its
+    logits by a temperature, torch's are divided too.
     """
     reference: tuple[Measurement, ...] = ()
+    max_tokens: int | None = getattr(candidate.manifest.preprocessing, "max_tokens", None)
     for precision in sorted(candidate.graphs, key=lambda name: name != "fp32"):
         opened, bounds = candidate.open(precision), gates[precision]
+        known = candidate.evidence.get(precision, Evidence())
         features = opened.features(exam.items)
-        expected = exam.torch_answers(features)
+        expected = at_temperature(exam.torch_answers(features), known.temperature)
         got = [answer_of(row) for row in opened.rows(features)]
         parity = bounds.parity.check(precision, expected, got)
         story.say(
@@ -56,9 +61,34 @@ def examine(
             story.say(f"{precision}: {figure.metric} {figure.value:.4f} on {figure.dataset}")
         reference = reference or measured
         accuracy = exam.accuracy.check(precision, measured, reference)
-        candidate.evidence[precision] = Evidence(
-            parity=parity, invariance=invariance, accuracy=accuracy
+        candidate.evidence[precision] = known.model_copy(
+            update={
+                "parity": parity,
+                "invariance": invariance,
+                "accuracy": with_losses(accuracy, () if precision == "fp32" else reference),
+                "timing": timing(opened, features, max_tokens),
+            }
         )
+
+
+def at_temperature(answers: Sequence[Answer], temperature: float | None) -> Sequence[Answer]:
+    """Probabilities as they are when their logits are divided."""
+    if temperature is None:
+        return answers
+    return [replace(one, values=softened(one.values, temperature)) for one in answers]
+
+
+def with_losses(
+    measured: Sequence[Measurement], reference: Sequence[Measurement]
+) -> tuple[Measurement, ...]:
+    """Each figure with what it lacks against fp32's, where there is one."""
+    best = {(one.dataset, one.split, one.metric): one.value for one in reference}
+    return tuple(
+        one.model_copy(update={"below_fp32": round(best[key] - one.value, 6)})
+        if (key := (one.dataset, one.split, one.metric)) in best
+        else one
+        for one in measured
+    )
 
 
 def _runner(opened: OpenedVariant) -> Callable[[Sequence[object]], Sequence[Answer]]:

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from export.calibration import (
+    auroc,
+    confidence_scores,
+    fit_temperature,
+    logsumexp,
+    softened,
+    softmax,
+)
+
+
+def honest(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose softmax is the very distribution that the labels were drawn from."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (rows, 4))
+    chances = softmax(logits).cumsum(axis=1)
+    labels = (generator.random(rows)[:, None] > chances).sum(axis=1)
+    return logits, labels.clip(0, 3)
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0, 2.5])
+def test_the_temperature_undoes_what_the_logits_were_multiplied_by(factor: float) -> None:
+    logits, labels = honest()
+    assert fit_temperature(logits * factor, labels) == pytest.approx(factor, rel=0.06)
+
+
+def test_a_fitted_temperature_lowers_every_score_of_an_overconfident_model() -> None:
+    logits, labels = honest()
+    before = confidence_scores(softmax(3 * logits), labels)
+    after = confidence_scores(softmax(3 * logits / fit_temperature(3 * logits, labels)), labels)
+    assert after.ece < 0.02 < before.ece
+    assert after.nll < before.nll
+    assert after.brier < before.brier
+
+
+def test_the_scores_are_those_of_their_definitions() -> None:
+    found = confidence_scores(np.array([[0.8, 0.2], [0.6, 0.4]]), np.array([0, 1]))
+    assert found.nll == pytest.approx(-(np.log(0.8) + np.log(0.4)) / 2)
+    assert found.brier == pytest.approx((0.08 + 0.72) / 2)
+    assert found.ece == pytest.approx((0.2 + 0.6) / 2)
+
+
+def test_a_probability_of_nothing_costs_much_but_not_everything() -> None:
+    assert confidence_scores(np.array([[1.0, 0.0]]), np.array([1])).nll == pytest.approx(27.6, 0.01)
+
+
+def test_softening_probabilities_is_dividing_logits() -> None:
+    logits = np.array([[1.0, -2.0, 0.5], [30.0, 0.0, -700.0]])
+    assert softened(softmax(logits), 2.5) == pytest.approx(softmax(logits / 2.5), abs=1e-6)
+    assert softened(softened(softmax(logits), 2.0), 0.5)[0] == pytest.approx(softmax(logits)[0])
+
+
+def test_logsumexp_does_not_overflow() -> None:
+    assert logsumexp(np.array([[1000.0, 1000.0]])) == pytest.approx([1000 + np.log(2)])
+
+
+def test_auroc_is_the_chance_that_the_strange_one_scores_higher() -> None:
+    assert auroc(np.array([1.0, 2.0]), np.array([3.0, 4.0])) == 1.0
+    assert auroc(np.array([3.0, 4.0]), np.array([1.0, 2.0])) == 0.0
+    assert auroc(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 0.5
+    assert auroc(np.array([1.0, 3.0]), np.array([2.0])) == 0.5
