@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 # Older batches fade, so that the model follows a machine that is throttled or shared.
 MEMORY = 0.98
-# A batch that took this many times what was expected counts less, by the square of the excess.
+# A batch that took more than this many times what was expected counts less, by the square of it.
 OUTLIER = 3.0
 TRUSTED = 3  # batches before a prediction may turn anybody away
 # While little is known every batch is learnt from at once; later a few are gathered first.
@@ -44,8 +44,9 @@ class Parts(NamedTuple):
 class LatencyModel:
     """Learns from every batch and predicts the next. Safe for threads.
 
-    Least squares with fading memory, each batch weighed by 1/t^2, so that a relative error counts
-    the same for small and large batches; solved exactly over every set of parts above zero.
+    Least squares with fading memory, so that a relative error counts the same for small and large
+    batches: each is weighed by 1/t^2, where t is what was expected (what was measured would favour
+    the fast ones); solved exactly over every set of parts above zero.
     """
 
     def __init__(self) -> None:
@@ -74,10 +75,8 @@ class LatencyModel:
         """A batch of `size` items padded to `length` took `seconds`."""
         if seconds <= 0.0:
             return
-        weight = 1.0 / (seconds * seconds)
-        expected_s = self.seconds(size, length)
-        if self.trusted and seconds > OUTLIER * expected_s:
-            weight *= (OUTLIER * expected_s / seconds) ** 2
+        expected_s = self.seconds(size, length) if self.trusted else seconds
+        weight = 1.0 / max(expected_s, seconds / OUTLIER) ** 2
         shape_F = np.array((1.0, size, length, size * length))
         with self._lock:
             self._matrix_FF *= MEMORY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Protocol
 
 from service.batching.cost import LatencyModel
@@ -62,6 +63,7 @@ class StreamPace:
     """
 
     def __init__(self) -> None:
+        self._lock = Lock()  # for those who measure; who reads between two sums is off by little
         self._cost = 0.0
         self._work_s = 0.0
         self._stay_s = 0.0
@@ -76,9 +78,10 @@ class StreamPace:
 
         `work_s` is the worker's time since the answers before, whoever it went to.
         """
-        self._cost = MEMORY * self._cost + cost
-        self._work_s = MEMORY * self._work_s + work_s
-        self._stay_s = MEMORY * self._stay_s + stay_s
+        with self._lock:
+            self._cost = MEMORY * self._cost + cost
+            self._work_s = MEMORY * self._work_s + work_s
+            self._stay_s = MEMORY * self._stay_s + stay_s
 
     def share_s(self, cost: int) -> float:
         """See `Pace`."""

@@ -126,8 +126,13 @@ def _worthwhile(costs: Sequence[int], waiting: int, run_s: RunSeconds) -> int:
 
 
 def _in_time(costs: Sequence[int], run_s: RunSeconds, spare_s: float) -> int:
-    """The most of `costs`, in this order, whose batch ends within `spare_s`; at least one."""
+    """The most of `costs`, in this order, whose batch ends within `spare_s`.
+
+    All, if the first alone would be late: a small batch does not help it and holds up the others.
+    """
     longest, count = costs[0], 1
+    if run_s(1, longest) > spare_s:
+        return len(costs)
     for cost in costs[1:]:
         longest = max(longest, cost)
         if run_s(count + 1, longest) > spare_s:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.batching.policy import BatchPolicy
+from service.batching.cost import Parts
+from service.batching.policy import BatchPolicy, Choice
+from tests.batching.known import Known
 
 POLICY = BatchPolicy(max_batch_size=4, max_queue_size=10, max_queue_delay_s=0.02)
 GROUPING = BatchPolicy(max_batch_size=3, max_queue_size=100, look_ahead=8)
@@ -95,8 +97,114 @@ def test_the_window_is_never_smaller_than_a_batch() -> None:
         {"max_batch_size": 1, "max_queue_size": 1, "max_queue_delay_s": -0.1},
         {"max_batch_size": 1, "max_queue_size": 1, "max_queue_delay_s": float("nan")},
         {"max_batch_size": 1, "max_queue_size": 1, "look_ahead": -1},
+        {"max_batch_size": 1, "max_queue_size": 1, "bulk_every": 0},
+        {"max_batch_size": 1, "max_queue_size": 1, "max_queue_s": 0.0},
+        {"max_batch_size": 1, "max_queue_size": 1, "max_queue_s": float("nan")},
     ],
 )
 def test_rules_that_make_no_sense_are_refused(rules: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"at least one|negative"):
         BatchPolicy(**rules)  # type: ignore[arg-type]
+
+
+SECONDS = Known(Parts(fixed_s=1.0, cell_s=0.125)).seconds  # 1 s, and 1 s more per 8 tokens
+
+
+def choose(costs: Sequence[int], *, spare_s: float = 1e6, delay_s: float = 0.0) -> Choice:
+    policy = BatchPolicy(
+        max_batch_size=4, max_queue_size=100, look_ahead=8, max_queue_delay_s=delay_s
+    )
+    return policy.choose(costs, run_s=SECONDS, spare_s=spare_s)
+
+
+@pytest.mark.parametrize(
+    ("costs", "chosen"),
+    [
+        ([8], [0]),
+        ([8, 8, 8], [0, 1, 2]),
+        ([8, 8, 8, 8, 8], [0, 1, 2, 3]),
+        ([8, 9, 7], [0, 1, 2]),
+        # One that is far longer costs the others more than a batch of its own ...
+        ([8, 8, 8, 400], [0, 1, 2]),
+        # ... and in a long batch a short one would be padded for longer than it runs alone.
+        ([400, 8, 8, 8], [0]),
+        ([400, 8, 399, 8], [0, 2]),
+        # Where it would have to run by itself otherwise, a little padding is cheaper.
+        ([16, 12], [0, 1]),
+    ],
+)
+def test_nobody_joins_a_batch_that_costs_more_than_one_of_its_own_kind(
+    costs: Sequence[int], chosen: Sequence[int]
+) -> None:
+    assert list(choose(costs).places) == chosen
+
+
+def test_while_nothing_is_known_about_time_every_place_is_filled() -> None:
+    policy = BatchPolicy(max_batch_size=4, max_queue_size=100)
+    choice = policy.choose([8, 400, 8, 390], run_s=Known(Parts()).seconds)
+    assert list(choice.places) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("spare_s", "chosen", "reason"),
+    [
+        (5.0, [0, 1, 2, 3], "full"),  # 1 s and 1 s for each of four
+        (4.9, [0, 1, 2], "deadline"),
+        (3.0, [0, 1], "deadline"),
+        (2.0, [0], "deadline"),
+        (1.9, [0, 1, 2, 3], "full"),  # it is late anyway, and the others need not be
+    ],
+)
+def test_a_batch_is_as_small_as_the_oldest_needs_to_be_in_time(
+    spare_s: float, chosen: Sequence[int], reason: str
+) -> None:
+    choice = choose([8] * 6, spare_s=spare_s)
+    assert (list(choice.places), choice.reason) == (chosen, reason)
+
+
+def test_a_deadline_counts_the_padding_of_those_who_would_come_along() -> None:
+    # Two of 8 run 3 s; with one of 9 they are three of 9.
+    assert list(choose([8, 9, 8], spare_s=4.37).places) == [0, 2]
+    assert list(choose([8, 9, 8], spare_s=4.375).places) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("costs", "delay_s", "reason"),
+    [
+        ([], 0.0, "idle"),
+        ([8], 0.0, "idle"),
+        ([8, 8, 8], 0.0, "idle"),
+        ([8, 8, 8], 0.1, "age"),
+        ([8] * 4, 0.0, "full"),
+        ([8] * 9, 0.1, "full"),
+        ([400, 8, 8], 0.1, "full"),  # of its kind there are no more
+    ],
+)
+def test_a_batch_says_why_it_is_not_larger(
+    costs: Sequence[int], delay_s: float, reason: str
+) -> None:
+    assert choose(costs, delay_s=delay_s).reason == reason
+
+
+def test_a_run_with_little_room_takes_no_more_than_fit() -> None:
+    assert list(POLICY.choose([5] * 9, 2).places) == [0, 1]
+    assert POLICY.choose([5] * 9, 2).reason == "full"
+    assert list(POLICY.choose([5] * 9, 50).places) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("free", "oldest_age_s", "may"),
+    [
+        (4, 0.0, True),
+        (3, 0.0, False),
+        (3, 0.0049, False),
+        (3, 0.005, True),
+        (1, 9.0, True),
+        (0, 9.0, False),
+    ],
+)
+def test_newcomers_join_together_unless_one_waited_long(
+    free: int, oldest_age_s: float, may: bool
+) -> None:
+    policy = BatchPolicy(max_batch_size=8, max_queue_size=8)
+    assert policy.may_join(free=free, oldest_age_s=oldest_age_s) is may
