@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from service.batching.cost import LatencyModel
 from service.batching.isolation import BROKEN, RunBatch, Stoppable, answer_each
-from service.batching.line import Line, Taken
+from service.batching.line import Line
 from service.batching.observer import BatchObserver
-from service.batching.queueing import QueuedItem, Run
+from service.batching.queueing import QueuedItem, Run, Taken
 from service.batching.surroundings import Turn, no_turn
 from service.errors import InferenceFailed
 from service.metrics import ReleaseReason
@@ -34,10 +34,10 @@ class Desk(Generic[P, R]):
     tell: Callable[[QueuedItem[P], Any], None]
     turn: Turn = no_turn
 
-    def take(self) -> Taken[P]:
-        """The batch that is due; empty if others were faster."""
+    def take(self, room: int | None = None) -> Taken[P]:
+        """The batch that is due; empty if others were faster; see `Line.take`."""
         try:
-            return self.line.take()
+            return self.line.take(room)
         except BaseException:  # choosing failed, and would fail again on the same items
             self.send_failures(self.line.take_all())
             raise

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from threading import Condition
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from service.batching.pace import Pace
 from service.batching.policy import BatchPolicy, Priority
-from service.batching.queueing import Claim, QueuedItem
-from service.metrics import ReleaseReason
+from service.batching.queueing import Claim, QueuedItem, Taken
 
 P = TypeVar("P")
-
-
-class Taken(NamedTuple, Generic[P]):
-    """Items that left the line together, and why there are not more of them."""
-
-    items: list[QueuedItem[P]]
-    reason: ReleaseReason
 
 
 class Line(Generic[P]):
@@ -112,12 +104,15 @@ class Line(Generic[P]):
                 self._changed.wait(pause_s)
             return False
 
-    def take(self) -> Taken[P]:
-        """The batch that is due, to be reported as `finished`; empty if others were faster."""
+    def take(self, room: int | None = None) -> Taken[P]:
+        """The batch that is due, to be reported as `finished`; empty if others were faster.
+
+        `room` is how many may come where others can join later: bulk does not fill it.
+        """
         with self._changed:
             if self._seconds_to_wait() != 0.0:
                 return Taken([], "idle")
-            return self._hand_out(self._choose())
+            return self._hand_out(self._choose(room))
 
     def join(self, most: int) -> list[QueuedItem[P]]:
         """Up to `most` items that may join a run which goes on, without waiting; often none."""
@@ -126,9 +121,9 @@ class Line(Generic[P]):
                 free=most, oldest_age_s=self._oldest_age_s()
             ):
                 return []
-            if self._turn_of() == "bulk":
-                most -= self._policy.join_size
-            return self._hand_out(self._choose(most)).items if most > 0 else []
+            if self._turn_of() == "bulk" and most <= self._policy.join_size:
+                return []
+            return self._hand_out(self._choose(most)).items
 
     def take_all(self) -> list[QueuedItem[P]]:
         """Take everything that waits, to be reported as `finished`."""
@@ -203,6 +198,8 @@ class Line(Generic[P]):
     def _choose(self, most: int | None = None) -> Taken[P]:
         """Remove and return a batch. Items that are late are dropped: their timer answers them."""
         turn = self._turn_of()
+        if turn == "bulk" and most is not None:
+            most = max(1, most - self._policy.join_size)
         passed_over = turn == "interactive" and bool(self._items["bulk"])
         self._passed_over = self._passed_over + 1 if passed_over else 0
         fresh = self._fresh(turn)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.batching.policy import Priority
-from service.metrics import RunTrace
+from service.metrics import ReleaseReason, RunTrace
 
 P = TypeVar("P")
 
@@ -103,3 +103,10 @@ class Run(Generic[P]):
             item.gone = True
         self.stop()
         return True
+
+
+class Taken(NamedTuple, Generic[P]):
+    """Items that left the line together, and why there are not more of them."""
+
+    items: list[QueuedItem[P]]
+    reason: ReleaseReason

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from service.batching.desk import Desk
-from service.batching.isolation import shown
+from service.batching.isolation import LATE, shown
 from service.batching.pace import StreamPace
 from service.batching.queueing import QueuedItem
+from service.errors import DeadlineExceeded
 from service.metrics import ReleaseReason
 
 P = TypeVar("P")
@@ -71,6 +72,7 @@ class StreamWorker(Generic[P, R]):
         self._desk = desk
         self._pace = pace
         self._residents: dict[int, _Resident[P]] = {}
+        self._unanswered: dict[QueuedItem[P], None] = {}  # all that it took, inside or not
         self._worked_s = 0.0
 
     def __call__(self) -> bool:
@@ -78,23 +80,22 @@ class StreamWorker(Generic[P, R]):
         if not self._residents and not self._desk.line.wait():
             return False
         with self._desk.turn():
-            self._turn()
+            try:
+                self._turn()
+            except BaseException:  # whatever it was doing: nobody is left without an answer
+                self._desk.send_failures(list(self._unanswered))
+                raise
         return True
 
     def _turn(self) -> None:
         joining, reason = self._joining()
-        if not joining and not self._residents:
+        self._unanswered.update(dict.fromkeys(joining))
+        if not self._unanswered:
             return
         began_s = self._desk.clock()
-        try:
-            refused = self._admit(joining, began_s, reason) if joining else []
-            self._evict_unwanted()
-            done = self._stream.step() if self._residents else []
-        except BaseException:
-            inside = [resident.item for resident in self._residents.values()]
-            self._residents.clear()
-            self._desk.send_failures([*dict.fromkeys([*inside, *joining])])
-            raise
+        refused = self._admit(joining, began_s, reason) if joining else []
+        self._evict_unwanted()
+        done = self._stream.step() if self._residents else []
         now_s = self._desk.clock()
         self._worked_s += now_s - began_s
         answered = [(self._residents.pop(ticket), answer) for ticket, answer in done]
@@ -104,7 +105,7 @@ class StreamWorker(Generic[P, R]):
 
     def _joining(self) -> tuple[list[QueuedItem[P]], ReleaseReason]:
         if not self._residents:
-            return self._desk.take()
+            return self._desk.take(self._stream.free)
         return self._desk.line.join(self._stream.free), "full"
 
     def _admit(
@@ -127,9 +128,8 @@ class StreamWorker(Generic[P, R]):
         for item in unwanted:
             self._stream.evict(tickets[item])
             del self._residents[tickets[item]]
-        if unwanted:
-            # They have their end already; this only tells that they are no longer in work.
-            self._desk.send_failures(unwanted)
+        # Most have had their end; but this thread may know of a deadline before their timer does.
+        self._send([(item, DeadlineExceeded(LATE)) for item in unwanted])
 
     def _learn(self, answered: Sequence[_Resident[P]], now_s: float) -> None:
         if answered:
@@ -141,6 +141,8 @@ class StreamWorker(Generic[P, R]):
     def _send(self, answered: Sequence[tuple[QueuedItem[P], R | Exception]]) -> None:
         if not answered:
             return
+        for item, _ in answered:
+            del self._unanswered[item]
         answers = [shown(a) if isinstance(a, Exception) else a for _, a in answered]
         self._desk.send([item for item, _ in answered], answers)
 
