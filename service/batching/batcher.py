@@ -13,20 +13,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 from service.batching.bridge import Bridge
+from service.batching.checkout import Checkout
 from service.batching.desk import BatchWorker, Desk
 from service.batching.isolation import LATE, RunBatch, Stoppable
-from service.batching.ledger import Ledger
 from service.batching.line import Line
 from service.batching.observer import BatchObserver, NoObserver
 from service.batching.pace import BatchPace, Pace
 from service.batching.policy import BatchPolicy, Priority
 from service.batching.queueing import QueuedItem, Submission
-from service.batching.reception import LEAVING, Newcomers, Reception
+from service.batching.reception import Newcomers, Reception
 from service.batching.sharing import InFlight
 from service.batching.stream import Streaming, StreamWorker
 from service.batching.surroundings import Surroundings
 from service.batching.workers import Step, Workers
-from service.errors import DeadlineExceeded, NotReady, ServiceError
+from service.errors import DeadlineExceeded, ServiceError
 from service.metrics import ItemOutcome
 
 P = TypeVar("P")
@@ -58,14 +58,13 @@ class Batcher(Generic[P, R]):
         self._clock = clock
         self._observer = observer or NoObserver()
         self._bridge = Bridge()
-        self._idle = asyncio.Event()
         self.latency = around.latency
         pace: Pace = BatchPace(self.latency, policy.max_batch_size)
         if isinstance(run, Streaming):
             pace = around.pace
         self._line: Line[P] = Line(policy, clock, pace)
         self._in_flight: InFlight[P] = InFlight(around.sharing)
-        self._ledger = Ledger(abandoned=self._abandon, listener=self._observer.items_ended)
+        self._checkout = Checkout(self._line, self._in_flight, self._observer)
         self._reception = Reception(
             self._line,
             policy,
@@ -107,7 +106,7 @@ class Batcher(Generic[P, R]):
     @property
     def outcomes(self) -> Mapping[ItemOutcome, int]:
         """How many items ended in which way since the start."""
-        return self._ledger.outcomes
+        return self._checkout.ledger.outcomes
 
     async def submit(
         self, part: P, *, cost: int = 1, deadline: float, priority: Priority = "interactive"
@@ -155,8 +154,7 @@ class Batcher(Generic[P, R]):
     async def drain(self) -> None:
         """Accept nothing new, and return when everything that was accepted has run."""
         self._line.stop_accepting()
-        self._notice_idle()
-        await self._idle.wait()
+        await self._checkout.drained()
 
     def close(self) -> None:
         """Refuse what still waits; the workers end after the batch that they run."""
@@ -164,7 +162,7 @@ class Batcher(Generic[P, R]):
             return
         leftovers = self._line.close()
         self._observer.queue_closed(self._line.__len__)
-        self._bridge.call(self._refuse, leftovers)
+        self._bridge.call(self._checkout.refuse, leftovers)
 
     def join(self, timeout_s: float) -> bool:
         """Block until the workers have ended after `close`, or time is up; True if they have."""
@@ -193,71 +191,31 @@ class Batcher(Generic[P, R]):
             return await answer
         finally:
             if submission.unanswered:
-                self._end(submission, "cancelled")
+                self._checkout.end(submission, "cancelled")
 
     def _admit(self, submission: Submission[P], newcomers: Newcomers[P]) -> None:
         now_s = self._clock()
         if submission.deadline_s <= now_s:
             size, submission.unanswered = submission.unanswered, 0
-            self._ledger.count("expired", size)
+            self._checkout.ledger.count("expired", size)
             raise DeadlineExceeded(LATE)
         seated = self._reception.seat(submission, newcomers, now_s)
         if refusal := self._reception.let_in(seated.new, submission.deadline_s - now_s):
             submission.unanswered += seated.kept  # all of it is refused, kept answers too
-            self._ledger.end(submission, "shed")
+            self._checkout.ledger.end(submission, "shed")
             raise refusal
         if seated.kept:
-            self._ledger.count("ok", seated.kept)
+            self._checkout.ledger.count("ok", seated.kept)
         if submission.unanswered:
             loop = asyncio.get_running_loop()
             submission.timer = loop.call_later(
-                submission.deadline_s - now_s, self._expire, submission
+                submission.deadline_s - now_s, self._checkout.expire, submission
             )
-
-    def _expire(self, submission: Submission[P]) -> None:
-        self._end(submission, "expired", DeadlineExceeded(LATE))
-
-    def _refuse(self, items: Sequence[QueuedItem[P]]) -> None:
-        for item in items:
-            for claim in tuple(item.claims):
-                self._end(claim.submission, "shed", NotReady(LEAVING))
-
-    def _end(
-        self, submission: Submission[P], outcome: ItemOutcome, error: Exception | None = None
-    ) -> None:
-        self._ledger.end(submission, outcome, error)
-        self._notice_idle()
-
-    def _abandon(self, items: Sequence[QueuedItem[P]]) -> None:
-        """Nobody waits for these items any more: out of the line, and out of work."""
-        self._line.leave(items)
-        for item in items:
-            self._in_flight.remove(item)
-            if item.run is not None and item.run.stop_if_abandoned():
-                self._observer.run_stopped()
-
-    def _settle(self, batch: Sequence[QueuedItem[P]], answers: Sequence[R | Exception]) -> None:
-        for item, answer in zip(batch, answers, strict=True):
-            item.run = None
-            self._in_flight.answered(item, answer)
-            self._progressed(item, answer)
-        self._ledger.settle(batch, answers)
-        self._line.finished(batch)
-        self._notice_idle()
-
-    def _progressed(self, item: QueuedItem[P], known: object) -> None:
-        for claim in item.claims:
-            if claim.submission.on_progress is not None and not claim.submission.answer.done():
-                claim.submission.on_progress(claim.place, known)
-
-    def _notice_idle(self) -> None:
-        if not self._line.accepting and self._line.idle:
-            self._idle.set()
 
     # Called on the worker threads.
 
     def _send(self, batch: Sequence[QueuedItem[P]], answers: Sequence[R | Exception]) -> None:
-        self._bridge.call(self._settle, batch, answers)
+        self._bridge.call(self._checkout.settle, batch, answers)
 
     def _tell(self, item: QueuedItem[P], known: object) -> None:
-        self._bridge.call(self._progressed, item, known)
+        self._bridge.call(self._checkout.progressed, item, known)

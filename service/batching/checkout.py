@@ -1,0 +1,80 @@
+"""How items leave: answered, expired, refused late, or left by all who waited for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from service.batching.isolation import LATE
+from service.batching.ledger import Ledger
+from service.batching.line import Line
+from service.batching.observer import BatchObserver
+from service.batching.queueing import QueuedItem, Submission
+from service.batching.reception import LEAVING
+from service.batching.sharing import InFlight
+from service.errors import DeadlineExceeded, NotReady
+from service.metrics import ItemOutcome
+
+P = TypeVar("P")
+
+
+class Checkout(Generic[P]):
+    """Used on the event loop alone, as is `Reception`, where items come in."""
+
+    def __init__(self, line: Line[P], in_flight: InFlight[P], observer: BatchObserver) -> None:
+        self._line = line
+        self._in_flight = in_flight
+        self._observer = observer
+        self._idle = asyncio.Event()
+        self.ledger = Ledger(abandoned=self._abandon, listener=observer.items_ended)
+
+    async def drained(self) -> None:
+        """Return when a line that accepts nothing new has nothing left in it or in work."""
+        self._notice_idle()
+        await self._idle.wait()
+
+    def expire(self, submission: Submission[P]) -> None:
+        """Its deadline has passed."""
+        self.end(submission, "expired", DeadlineExceeded(LATE))
+
+    def refuse(self, items: Sequence[QueuedItem[P]]) -> None:
+        """These waited, and nobody will take them any more."""
+        for item in items:
+            for claim in tuple(item.claims):
+                self.end(claim.submission, "shed", NotReady(LEAVING))
+
+    def end(
+        self, submission: Submission[P], outcome: ItemOutcome, error: Exception | None = None
+    ) -> None:
+        """End all parts of a submission that have no answer yet, with `error` if one is given."""
+        self.ledger.end(submission, outcome, error)
+        self._notice_idle()
+
+    def settle(self, batch: Sequence[QueuedItem[P]], answers: Sequence[object]) -> None:
+        """A batch that was taken comes back with one answer or error for each item."""
+        for item, answer in zip(batch, answers, strict=True):
+            item.run = None
+            self._in_flight.answered(item, answer)
+            self.progressed(item, answer)
+        self.ledger.settle(batch, answers)
+        self._line.finished(batch)
+        self._notice_idle()
+
+    def progressed(self, item: QueuedItem[P], known: object) -> None:
+        """Tell those who asked for it what is known of an answer so far."""
+        for claim in item.claims:
+            if claim.submission.on_progress is not None and not claim.submission.answer.done():
+                claim.submission.on_progress(claim.place, known)
+
+    def _abandon(self, items: Sequence[QueuedItem[P]]) -> None:
+        """Nobody waits for these items any more: out of the line, and out of work."""
+        self._line.leave(items)
+        for item in items:
+            self._in_flight.remove(item)
+            if item.run is not None and item.run.stop_if_abandoned():
+                self._observer.run_stopped()
+
+    def _notice_idle(self) -> None:
+        if not self._line.accepting and self._line.idle:
+            self._idle.set()
