@@ -60,6 +60,7 @@ def write(encoder: bytes, decoder: bytes, spec: TranslationInput, folder: Path) 
     made.config.add_source_bos = made.config.add_source_eos = False
     made.validate()
     made.optimize()
+    folder.mkdir(parents=True, exist_ok=True)
     made.save(str(folder))
 
 

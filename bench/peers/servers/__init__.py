@@ -1,0 +1,1 @@
+"""One file a peer; each is run by the Python of its own environment."""
