@@ -6,6 +6,7 @@ from typing import Any
 
 from model_zoo.manifest import Manifest
 from service.metrics import ModelMetrics
+from service.runtime.collate import padding_of
 from service.tasks.image_classification import ImagePrediction
 from service.tasks.sentiment import SentimentPrediction
 from service.tasks.translation import TranslationPrediction
@@ -19,7 +20,7 @@ def announce_content(metrics: ModelMetrics, manifest: Manifest) -> None:
 def watch_texts(metrics: ModelMetrics, features: Iterable[Any], *, padded: bool) -> None:
     """These features are about to run together; images among them are left out.
 
-    `padded` when the model takes texts of one length only.
+    `padded` when those that run together are padded to one length.
     """
     texts = [found for found in features if hasattr(found, "ids")]
     if not texts:
@@ -31,7 +32,7 @@ def watch_texts(metrics: ModelMetrics, features: Iterable[Any], *, padded: bool)
         truncated=sum(text.truncated for text in texts),
         unknown=_unknown(texts),
     )
-    metrics.tokens_ran(real=real, padding=max(tokens) * len(tokens) - real if padded else 0)
+    metrics.tokens_ran(real=real, padding=padding_of(tokens) if padded else 0)
 
 
 def watch_answer(metrics: ModelMetrics, answer: object) -> None:

@@ -13,6 +13,10 @@ from service.runtime.session import Tensor
 # Packed encoding costs the square of its tokens: beyond this many, a group gains nothing.
 GROUP_ROWS = 8
 GROUP_TOKENS = 128
+# What one more run of a recurrent network costs beside its cells: for the call, in cells, and for
+# each step, in rows. Measured on an LSTM of 128 to 192 units; it moves little between networks.
+RUN_CELLS = 20
+STEP_ROWS = 0.5
 
 
 def check_ids(ids: Tensor, limit: int, vocabulary: int | None = None) -> None:
@@ -40,6 +44,30 @@ def pad_ids(ids: Sequence[Tensor], pad_id: int) -> tuple[Tensor, Tensor]:
         ids_NT[n, : len(row)] = row
         mask_NT[n, : len(row)] = 1
     return ids_NT, mask_NT
+
+
+def group_lengths(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows, by place, that are best padded together: shortest first, and few cells in vain.
+
+    A row starts a group of its own when to pad those before it to its length would cost more than
+    one more run.
+    """
+    groups: list[list[int]] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        length = lengths[place]
+        if groups:
+            padding = len(groups[-1]) * (length - lengths[groups[-1][-1]])
+            if padding <= RUN_CELLS + STEP_ROWS * length:
+                groups[-1].append(place)
+                continue
+        groups.append([place])
+    return groups
+
+
+def padding_of(lengths: Sequence[int]) -> int:
+    """The cells in vain when rows of these lengths run in their groups."""
+    groups = group_lengths(lengths)
+    return sum(lengths[group[-1]] * len(group) for group in groups) - sum(lengths)
 
 
 def pack_ids(ids: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

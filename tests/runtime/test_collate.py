@@ -8,9 +8,11 @@ from service.runtime.collate import (
     GROUP_ROWS,
     GROUP_TOKENS,
     check_ids,
+    group_lengths,
     group_rows,
     pack_ids,
     pad_ids,
+    padding_of,
     stack_images,
 )
 from tests.runtime.graphs import Array
@@ -75,3 +77,26 @@ def test_ids_that_would_spoil_a_batch_are_refused(ids: Array, message: str) -> N
 def test_ids_within_limits_pass() -> None:
     check_ids(np.array([0, 9, 3, 4]), limit=4, vocabulary=10)
     check_ids(np.array([1 << 40]), limit=4)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([], []),
+        ([7], [[0]]),
+        ([9, 9, 9], [[0, 1, 2]]),
+        ([200, 10, 12, 210], [[1, 2], [0, 3]]),
+        ([10, 34], [[0, 1]]),  # 24 cells in vain, against 20 and 17 for one more run
+        ([10, 10, 34], [[0, 1], [2]]),  # 48 of them
+        ([100, 300], [[0], [1]]),
+    ],
+)
+def test_texts_of_like_length_are_padded_together(
+    lengths: list[int], groups: list[list[int]]
+) -> None:
+    assert group_lengths(lengths) == groups
+
+
+def test_the_cells_in_vain_are_those_of_the_groups() -> None:
+    assert padding_of([10, 34, 300]) == 24
+    assert padding_of([5, 5]) == 0
