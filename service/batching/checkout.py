@@ -72,7 +72,8 @@ class Checkout(Generic[P]):
         self._line.leave(items)
         for item in items:
             self._in_flight.remove(item)
-            if item.run is not None and item.run.stop_if_abandoned():
+        for run in {item.run for item in items}:
+            if run is not None and run.stop_if_abandoned():
                 self._observer.run_stopped()
 
     def _notice_idle(self) -> None:

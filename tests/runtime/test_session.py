@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
 
 from service.errors import Cancelled, InferenceFailed
 from service.runtime.errors import GraphMismatch, ProviderUnavailable
 from service.runtime.session import Abort, open_session, usable_providers
 from service.runtime.signature import Signature, TensorType
 from tests.runtime.graphs import GraphBuilder
-from tests.runtime.tiny_models import image_graph
+from tests.runtime.tiny_models import endless_graph, image_graph
 
 ROOT = Path(__file__).parents[2]
 X = TensorType("x", "float32", ("batch", 3, 8, 8))
@@ -28,33 +27,6 @@ def double_graph() -> bytes:
     g.output("z", "float32", ["batch", 3])
     g.op_to("y", "Mul", "x", g.constant(2.0))
     g.op_to("z", "Neg", "x")
-    return g.serialize()
-
-
-def endless_graph() -> bytes:
-    """Counts to 2**60, which takes centuries."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Add", ["held", "one"], ["sum"]),
-            helper.make_node("Identity", ["go"], ["going"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("held", TensorProto.FLOAT, [1]),
-        ],
-        [
-            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("sum", TensorProto.FLOAT, [1]),
-        ],
-    )
-    g = GraphBuilder()
-    g.input("x", "float32", [1])
-    g.output("y", "float32", [1])
-    g.op_to("one", "Identity", g.constant([1.0]))
-    turns, going = g.scalar(1 << 60), g.constant(True, np.bool_)
-    g.op_to("y", "Loop", turns, going, "x", body=body)
     return g.serialize()
 
 

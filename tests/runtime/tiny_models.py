@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from model_zoo.manifest import Manifest, TensorSpec
 from tests.model_zoo.samples import image_model, text_model, translation_model
@@ -105,4 +106,31 @@ def _classified(g: GraphBuilder, state: str) -> bytes:
     weights = np.random.default_rng(2).normal(size=(2 * HIDDEN, CLASSES))
     g.op_to(LOGITS.name, "MatMul", state, g.constant(weights))
     g.output(LOGITS.name, LOGITS.dtype, LOGITS.shape)
+    return g.serialize()
+
+
+def endless_graph() -> bytes:
+    """Counts to 2**60, which takes centuries."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Add", ["held", "one"], ["sum"]),
+            helper.make_node("Identity", ["go"], ["going"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("held", TensorProto.FLOAT, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, [1]),
+        ],
+    )
+    g = GraphBuilder()
+    g.input("x", "float32", [1])
+    g.output("y", "float32", [1])
+    g.op_to("one", "Identity", g.constant([1.0]))
+    turns, going = g.scalar(1 << 60), g.constant(True, np.bool_)
+    g.op_to("y", "Loop", turns, going, "x", body=body)
     return g.serialize()
