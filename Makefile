@@ -72,7 +72,9 @@ lock: $(VENV)-lock/.made ## resolve the dependencies anew and write the lock fil
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	$(COMPILE) --all-build-deps --only-build-deps --allow-unsafe \
 		--output-file requirements-build.lock pyproject.toml
-	$(COMPILE) --extra export --extra test --extra dev --unsafe-package torch \
+	$(COMPILE) --extra tracing --constraint requirements.lock \
+		--output-file requirements-tracing.lock pyproject.toml
+	$(COMPILE) --extra export --extra test --extra dev --extra tracing --unsafe-package torch \
 		--constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean: ## remove the environments, caches and build folders

@@ -16,17 +16,19 @@ from model_zoo.catalog import Catalog
 from model_zoo.errors import ModelZooError
 from service.http.access_log import AccessLog, JsonAccess, LoggedAccess, NoAccessLog
 from service.http.application import CLASSIFY, SENTIMENT, TRANSLATE, make_application
+from service.http.edge import Watching
 from service.http.limits import Limits
 from service.http.native import ItemLimits
 from service.http.server import address_of, listen, make_server
 from service.logs import JsonFormatter, configure_logging
-from service.metrics import Metrics
+from service.metrics import Metrics, ModelMetrics
 from service.repository.lifecycle import Lifecycle
 from service.repository.loading import load_all
 from service.repository.models import Models
 from service.repository.options import LoadOptions
 from service.settings import Settings
 from service.tasks.images import ImageLimits
+from service.tracing.start import Tracing, TracingUnavailable, start_tracing
 
 log = logging.getLogger("slipway.app")
 
@@ -56,7 +58,10 @@ class Service:
 
     def __init__(self, settings: Settings, version: str) -> None:
         self._settings = settings
-        self._metrics = Metrics.create(CollectorRegistry())
+        self._tracing = _start_tracing(settings, version)
+        self._metrics = Metrics.create(
+            CollectorRegistry(), self._tracing.model_metrics if self._tracing else ModelMetrics
+        )
         self._metrics.describe_build(version)
         self._models = Models(Lifecycle())
         limits = _limits(settings)
@@ -68,7 +73,7 @@ class Service:
             item_limits=_item_limits(settings),
             timeout_s=settings.request_timeout_s,
             version=version,
-            access_log=self._access_log,
+            watching=Watching(self._access_log, self._tracing.requests if self._tracing else None),
         )
         self._server = make_server(application, limits=limits, drain_s=settings.drain_s)
         self._leave = asyncio.Event()
@@ -94,6 +99,8 @@ class Service:
             await self._close_models()
             if isinstance(self._access_log, JsonAccess):
                 self._access_log.flush()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.close, CLOSE_S)
         log.info("drained; leaving")
         return OK
 
@@ -146,6 +153,13 @@ class Service:
             logging.shutdown()
             os._exit(FAILED)
         self._leave.set()
+
+
+def _start_tracing(settings: Settings, version: str) -> Tracing | None:
+    try:
+        return start_tracing(settings.tracing_endpoint, version)
+    except TracingUnavailable as error:
+        raise StartFailed(str(error)) from error
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -9,17 +9,15 @@ import json
 import logging
 import re
 import sys
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 import orjson
 
+from service.tracing.current import served
+
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-# The id of the request that is being served; part of every record that is written meanwhile.
-request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # Loggers that obey the level of the settings; everything else is heard from "warning" on.
 OURS = ("slipway", "service", "model_zoo", "uvicorn")
@@ -52,7 +50,7 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, message, then request_id, the extras and the exception if any."""
+    """time, level, logger, message, then request_id and trace_id, the extras and the exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object without a raw line end or control character."""
@@ -100,7 +98,9 @@ def _utc(seconds: float) -> str:
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
     extras = {name: value for name, value in vars(record).items() if name not in _KNOWN}
-    bound = request_id.get()
-    if bound and "request_id" not in extras:
-        extras["request_id"] = bound
+    request = served.get()
+    if request is not None:
+        extras.setdefault("request_id", request.request_id.decode())
+        if request.trace is not None and request.trace.trace_id:
+            extras.setdefault("trace_id", request.trace.trace_id)
     return extras

@@ -6,11 +6,13 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from service.logs import LogFormat, LogLevel, configure_logging, request_id, visible
+from service.logs import LogFormat, LogLevel, configure_logging, visible
+from service.tracing.current import served
 
 NASTY = "a\r\nb\x1b[31mred\x1b[0m\x9b2Jc\u2028d\u202ee\x00f"
 
@@ -59,15 +61,38 @@ def test_a_record_is_one_json_object_with_its_extras() -> None:
     }
 
 
-def test_a_record_carries_the_id_of_the_request_in_progress() -> None:
+@dataclass(frozen=True)
+class Trace:
+    trace_id: str
+    traceparent: bytes = b""
+
+    def ended(self, **attributes: str | int) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Request:
+    request_id: bytes
+    trace: Trace | None
+
+
+@pytest.mark.parametrize(
+    ("trace", "trace_id"), [(Trace("0af7"), "0af7"), (Trace(""), None), (None, None)]
+)
+def test_a_record_carries_the_ids_of_the_request_in_progress(
+    trace: Trace | None, trace_id: str | None
+) -> None:
     stream = configured()
     log = logging.getLogger("slipway")
-    token = request_id.set("abc-1")
+    token = served.set(Request(b"abc-1", trace))
     log.info("bound")
     log.info("given", extra={"request_id": "abc-2"})
-    request_id.reset(token)
+    served.reset(token)
     log.info("none")
-    assert [record.get("request_id") for record in records(stream)] == ["abc-1", "abc-2", None]
+    bound, given, none = records(stream)
+    assert (bound["request_id"], bound.get("trace_id")) == ("abc-1", trace_id)
+    assert given["request_id"] == "abc-2"
+    assert not {"request_id", "trace_id"} & none.keys()
 
 
 def test_an_exception_stays_within_its_json_line() -> None:

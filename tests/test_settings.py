@@ -58,6 +58,16 @@ def test_plain_port_works_and_ours_beats_it() -> None:
     assert load(PORT="9000", SLIPWAY_PORT="9001").port == 9001
 
 
+def test_the_variable_that_every_program_with_opentelemetry_reads_works_too() -> None:
+    theirs, ours = "http://collector:4318", "https://other.example/otlp"
+    assert load().tracing_endpoint == ""
+    assert load(OTEL_EXPORTER_OTLP_ENDPOINT=theirs).tracing_endpoint == theirs
+    both = load(OTEL_EXPORTER_OTLP_ENDPOINT=theirs, SLIPWAY_TRACING_ENDPOINT=ours)
+    assert both.tracing_endpoint == ours
+    with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318 is wrong"):
+        load(OTEL_EXPORTER_OTLP_ENDPOINT="collector:4318")
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "value"),
     [

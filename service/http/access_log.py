@@ -86,7 +86,7 @@ class JsonAccess:
 
 
 def _fields(exchange: Exchange, seconds: float) -> dict[str, Any]:
-    return {
+    fields = {
         "request_id": exchange.request_id.decode(),
         "method": exchange.method,
         # As it was sent, which is ASCII without controls: nothing in it can forge a line.
@@ -98,3 +98,6 @@ def _fields(exchange: Exchange, seconds: float) -> dict[str, Any]:
         "items": exchange.items,
         "duration_ms": round(seconds * 1000, 3),
     }
+    if exchange.trace is not None and exchange.trace.trace_id:
+        fields["trace_id"] = exchange.trace.trace_id
+    return fields

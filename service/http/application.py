@@ -10,10 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from service.http.access_log import AccessLog
 from service.http.asgi import exchange_of
 from service.http.docs import render_docs
-from service.http.edge import Edge, Endpoint
+from service.http.edge import Edge, Endpoint, Watching
 from service.http.inventory import model_routes
 from service.http.limits import Limits
 from service.http.native import ItemLimits, NativeApi
@@ -62,7 +61,7 @@ def make_application(
     item_limits: ItemLimits,
     timeout_s: float,
     version: str,
-    access_log: AccessLog | None = None,
+    watching: Watching | None = None,
 ) -> Edge:
     """The whole HTTP side over these models. `timeout_s` is the longest deadline of a request."""
     api = NativeApi(models, limits=item_limits, timeout_s=timeout_s)
@@ -94,7 +93,7 @@ def make_application(
         direct=direct,
         limits=limits,
         metrics=metrics,
-        access_log=access_log,
+        watching=watching,
     )
 
 

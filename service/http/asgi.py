@@ -133,4 +133,6 @@ class AsgiExchange(Exchange):
                 (b"x-request-id", self.request_id),
                 NOSNIFF,
             ]
+            if self.trace is not None:
+                message["headers"].append((b"traceparent", self.trace.traceparent))
         await self._send(message)

@@ -14,6 +14,7 @@ from service.http.edge import Edge, Endpoint, stopped
 from service.http.errors import PROBLEM_JSON, Problem, Refusal
 from service.http.exchange import Exchange, Fields
 from service.http.limits import check_head, too_large, too_slow
+from service.tracing.current import served
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LEFT_EARLY = "The client left before its request was complete."
@@ -102,7 +103,7 @@ class DirectExchange(Exchange):
     def take_turn(self) -> None:
         """The requests before this one on its connection are answered."""
         self.is_its_turn = True
-        self._edge.begin()
+        self._edge.begin(self)
         try:
             check_head(self, self.limits)
             self._check_size()
@@ -168,6 +169,7 @@ class DirectExchange(Exchange):
         if self.response_complete:  # interrupted between two turns of the loop
             coroutine.close()
             return
+        token = served.set(self)  # a task would have a context of its own
         try:
             future = coroutine.send(None)
         except StopIteration as end:
@@ -178,6 +180,8 @@ class DirectExchange(Exchange):
             self._refuse(error)
         else:
             self._await(future)
+        finally:
+            served.reset(token)
 
     def _await(self, future: asyncio.Future[Any] | None) -> None:
         if future is None:  # asyncio.sleep(0)
@@ -223,6 +227,8 @@ class DirectExchange(Exchange):
     def _finish(self, lines: bytes, body: bytes) -> None:
         self.response_complete = True
         self._edge.end(self)
+        if self.trace is not None:
+            lines += b"traceparent: %b\r\n" % self.trace.traceparent
         self._wire.answer(self, self.status, lines, body)
 
     def _check_size(self) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,12 +21,21 @@ from service.http.errors import PROBLEM_JSON, Problem, problem_of
 from service.http.exchange import UNROUTED, Exchange
 from service.http.limits import Limits, check_head
 from service.metrics import Metrics
+from service.tracing.current import RequestTracer, served
 
 # To the JSON of a 200. May run outside of any task, so it may await futures and nothing that asks
 # for the current task, as `asyncio.timeout` does.
 Endpoint = Callable[[Exchange], Awaitable[bytes]]
 
 log = logging.getLogger("slipway.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Who takes note of every request, beside the metrics."""
+
+    access_log: AccessLog = field(default_factory=NoAccessLog)
+    tracer: RequestTracer | None = None
 
 
 class Edge:
@@ -42,11 +52,13 @@ class Edge:
         direct: Mapping[tuple[str, str], Endpoint],
         limits: Limits,
         metrics: Metrics,
-        access_log: AccessLog | None = None,
+        watching: Watching | None = None,
     ) -> None:
         self._app = app
         self._metrics = metrics
-        self._access_log = access_log or NoAccessLog()
+        watching = watching or Watching()
+        self._access_log = watching.access_log
+        self._tracer = watching.tracer
         self.direct = direct
         self.limits = limits
 
@@ -57,7 +69,8 @@ class Edge:
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
         exchange = AsgiExchange(scope, receive, send, self.limits)
-        self.begin()
+        served.set(exchange)  # for this task alone
+        self.begin(exchange)
         try:
             await self._answer(exchange, scope)
         finally:
@@ -95,9 +108,13 @@ class Edge:
 
     # By both ways
 
-    def begin(self) -> None:
+    def begin(self, exchange: Exchange) -> None:
         """A request is there."""
         self._metrics.request_began()
+        if self._tracer is not None:
+            exchange.trace = self._tracer.begin(
+                exchange.method, exchange.headers.get(b"traceparent")
+            )
 
     def judge(self, exchange: Exchange, error: BaseException) -> Problem:
         """The problem that this error is to the client, its outcome and status noted."""
@@ -112,9 +129,16 @@ class Edge:
         """The request has come to its end, whatever that was."""
         seconds = time.monotonic() - exchange.began_s
         self._metrics.request_ended(
-            exchange.endpoint, exchange.model, exchange.version, exchange.outcome, seconds
+            exchange.endpoint,
+            exchange.model,
+            exchange.version,
+            exchange.outcome,
+            seconds,
+            exchange.trace.trace_id if exchange.trace is not None else "",
         )
         self._access_log.note(exchange, seconds)
+        if exchange.trace is not None:
+            exchange.trace.ended(**_attributes(exchange))
 
 
 def stopped() -> NotReady:
@@ -135,6 +159,24 @@ async def _send_problem(exchange: AsgiExchange, problem: Problem) -> None:
         {"type": "http.response.start", "status": problem.status, "headers": headers}
     )
     await exchange.send({"type": "http.response.body", "body": body})
+
+
+def _attributes(exchange: Exchange) -> dict[str, str | int]:
+    """What the span of a request tells, by OpenTelemetry's names where there is one."""
+    found: dict[str, str | int] = {
+        "http.request.method": exchange.method,
+        "http.route": exchange.endpoint,
+        "http.response.status_code": exchange.status,
+        "slipway.outcome": exchange.outcome,
+        "slipway.request_id": exchange.request_id.decode(),
+    }
+    if exchange.model:
+        found |= {
+            "slipway.model": exchange.model,
+            "slipway.version": exchange.version,
+            "slipway.items": exchange.items,
+        }
+    return found
 
 
 def _log_mistake(exchange: Exchange, error: BaseException) -> None:

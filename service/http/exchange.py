@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from service.errors import InvalidInput
 from service.http.limits import Limits
 from service.metrics import Outcome
+from service.tracing.current import RequestTrace
 
 UNROUTED = "other"  # the endpoint of a request for a path that does not exist
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
@@ -50,6 +51,7 @@ class Exchange(ABC):
         "raw_path",
         "request_id",
         "status",
+        "trace",
         "version",
     )
 
@@ -68,6 +70,7 @@ class Exchange(ABC):
         self.model = self.version = ""
         self.items = self.status = 0
         self.outcome: Outcome = "failed"
+        self.trace: RequestTrace | None = None
         given = headers.get(b"x-request-id")
         if given is None or SANE_REQUEST_ID.fullmatch(given) is None:
             given = b"%b-%x" % (_prefix, next(_number))

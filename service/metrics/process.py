@@ -60,17 +60,23 @@ class Metrics:
         self._requests.began()
 
     def request_ended(
-        self, endpoint: str, model: str, version: str, outcome: Outcome, seconds: float
+        self,
+        endpoint: str,
+        model: str,
+        version: str,
+        outcome: Outcome,
+        seconds: float,
+        trace_id: str = "",
     ) -> None:
         """One request fewer is in flight.
 
         `endpoint` is the path of a route and comes from the code. `model` and `version` may be
         what the client asked for: what was never loaded is counted as "unknown". Both are empty
-        where a request has no model.
+        where a request has no model. `trace_id` becomes an exemplar of the duration.
         """
         if model and (model, version) not in self._models:
             model, version = (model if model in self._names else UNKNOWN), UNKNOWN
-        self._requests.ended(endpoint, model, version, outcome, seconds)
+        self._requests.ended(endpoint, model, version, outcome, seconds, trace_id)
 
     def model(self, name: str, version: int | str) -> ModelMetrics:
         """The series of one loaded model; the same object for the same name and version."""

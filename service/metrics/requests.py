@@ -38,9 +38,15 @@ class RequestFamilies:
         self._inflight.inc()
 
     def ended(
-        self, endpoint: str, model: str, version: str, outcome: Outcome, seconds: float
+        self,
+        endpoint: str,
+        model: str,
+        version: str,
+        outcome: Outcome,
+        seconds: float,
+        trace_id: str = "",
     ) -> None:
-        """One fewer is in flight."""
+        """One fewer is in flight; `trace_id` is where somebody can see what took so long."""
         self._inflight.dec()
         key = (endpoint, model, version, outcome)
         children = self._children.get(key)
@@ -48,4 +54,4 @@ class RequestFamilies:
             children = (self._total.labels(*key), self._seconds.labels(endpoint, outcome))
             self._children[key] = children
         children[0].inc()
-        children[1].observe(seconds)
+        children[1].observe(seconds, {"trace_id": trace_id} if trace_id else None)

@@ -79,6 +79,12 @@ class Settings(BaseModel):
     body_timeout_s: float = timeout(30.0, "time for a request body to arrive, then 408")
     log_level: LogLevel = setting("info", "what is written to the log")
     log_format: LogFormat = setting("auto", "form of the log; auto: text on a terminal, else JSON")
+    tracing_endpoint: str = setting(
+        "",
+        "OTLP receiver of spans; OTEL_EXPORTER_OTLP_ENDPOINT works too; without one no tracing",
+        "a URL such as http://localhost:4318",
+        pattern=r"^(https?://[^\s/]+\S*)?$",
+    )
 
     @classmethod
     def load(

@@ -11,6 +11,9 @@ from typing import NamedTuple
 PREFIX = "SLIPWAY_"
 IGNORED = {"SLIPWAY_DATA"}  # where the export code finds data sets; no business of the server
 
+# Variables of others that mean the same as one of ours, which is stronger.
+FOREIGN = {"PORT": "port", "OTEL_EXPORTER_OTLP_ENDPOINT": "tracing_endpoint"}
+
 # Kubernetes describes a Service named "slipway" (or "slipway-…") by variables like these.
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP)(_\w+)?$")
 
@@ -34,8 +37,9 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
         link = _SERVICE_LINK.search(variable) or value.startswith(("tcp://", "udp://"))
         if ours and value and not link:
             given[variable.removeprefix(PREFIX).lower()] = Given(value, variable)
-    if environ.get("PORT") and "port" not in given:
-        given["port"] = Given(environ["PORT"], "PORT")
+    for variable, name in FOREIGN.items():
+        if environ.get(variable) and name not in given:
+            given[name] = Given(environ[variable], variable)
     return given
 
 

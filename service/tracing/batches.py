@@ -24,13 +24,13 @@ from opentelemetry.trace import (
 
 from service.metrics import ModelMetrics, ReleaseReason, RunTrace, Stage
 from service.metrics.model import ModelFamilies
-from service.tracing.current import request_trace
+from service.tracing.current import served
 from service.tracing.requests import NAME, OtelRequest
 
 NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Origin:
     """Where an item came from, and when (in nanoseconds of the wall clock)."""
 
@@ -79,7 +79,8 @@ class TracedModelMetrics(ModelMetrics):
 
     def admitted(self) -> Origin | None:
         """The request that is being served, if it is sampled."""
-        trace = request_trace.get()
+        request = served.get()
+        trace = request.trace if request is not None else None
         if not isinstance(trace, OtelRequest) or not trace.context.trace_flags.sampled:
             return None
         return Origin(trace.context, time.time_ns())

@@ -30,6 +30,18 @@ class RequestTracer(Protocol):
         ...
 
 
-# Part of every log record that is written meanwhile.
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-request_trace: ContextVar[RequestTrace | None] = ContextVar("request_trace", default=None)
+class ServedRequest(Protocol):
+    """A request as far as others than the HTTP side may see it."""
+
+    @property
+    def request_id(self) -> bytes:
+        """What client and log call it."""
+        ...
+
+    @property
+    def trace(self) -> RequestTrace | None:
+        """Its trace; None where tracing is off."""
+        ...
+
+
+served: ContextVar[ServedRequest | None] = ContextVar("served", default=None)

@@ -15,7 +15,7 @@ from service.tracing.requests import OtelRequests
 PATH = "/v1/traces"
 
 
-class Tracing:
+class OtlpTracing:
     """Two sources of spans with one way out.
 
     Requests are sampled as OTEL_TRACES_SAMPLER says, by default all that their client samples. What
@@ -44,9 +44,9 @@ class Tracing:
         ending.join(timeout_s)
 
 
-def open_tracing(endpoint: str, version: str) -> Tracing:
+def open_tracing(endpoint: str, version: str) -> OtlpTracing:
     """Send spans to the OTLP receiver at `endpoint`, over HTTP."""
-    return Tracing(BatchSpanProcessor(OTLPSpanExporter(endpoint=traces_url(endpoint))), version)
+    return OtlpTracing(BatchSpanProcessor(OTLPSpanExporter(endpoint=traces_url(endpoint))), version)
 
 
 def traces_url(endpoint: str) -> str:

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from service.tracing.otlp import Tracing
+from service.metrics import ModelMetrics
+from service.metrics.model import ModelFamilies
+from service.tracing.current import RequestTracer
 
 MISSING = (
     "--tracing-endpoint is given, but tracing is not installed ({name} is missing): "
     "pip install 'slipway[tracing]', or leave the endpoint out"
 )
+
+
+class Tracing(Protocol):
+    """Tracing that is on."""
+
+    @property
+    def requests(self) -> RequestTracer:
+        """Begins the trace of each request."""
+        ...
+
+    def model_metrics(self, families: ModelFamilies, name: str, version: str) -> ModelMetrics:
+        """What a model reports to, in the place of plain metrics."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Send what is left, for `timeout_s` at most; blocks."""
+        ...
 
 
 class TracingUnavailable(Exception):

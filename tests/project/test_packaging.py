@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 from tests.project.tree import ROOT, pyproject
 
 SERVE, BUILD, DEV = "requirements.lock", "requirements-build.lock", "requirements-dev.lock"
+TRACING = "requirements-tracing.lock"
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ]+) \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
@@ -34,14 +35,14 @@ def wanted(*extras: str) -> list[Requirement]:
     return [Requirement(line) for line in project["dependencies"] + extra]
 
 
-@pytest.mark.parametrize("lock", [SERVE, BUILD, DEV])
+@pytest.mark.parametrize("lock", [SERVE, BUILD, DEV, TRACING])
 def test_a_lock_holds_versions_and_hashes_and_no_address(lock: str) -> None:
     assert pins(lock)
     for line in lines(lock):
         assert PIN.match(line) or HASH.match(line), line
 
 
-@pytest.mark.parametrize("lock", [SERVE, BUILD, DEV])
+@pytest.mark.parametrize("lock", [SERVE, BUILD, DEV, TRACING])
 def test_every_pin_has_a_hash(lock: str) -> None:
     found = lines(lock)
     for line, following in zip(found, [*found[1:], ""], strict=True):
@@ -50,7 +51,9 @@ def test_every_pin_has_a_hash(lock: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [(SERVE, ()), (DEV, ("export", "test", "dev"))], ids=["serve", "dev"]
+    ("lock", "extras"),
+    [(SERVE, ()), (TRACING, ("tracing",)), (DEV, ("export", "test", "dev", "tracing"))],
+    ids=["serve", "tracing", "dev"],
 )
 def test_a_lock_satisfies_what_the_project_asks_for(lock: str, extras: tuple[str, ...]) -> None:
     locked = pins(lock)
@@ -60,8 +63,8 @@ def test_a_lock_satisfies_what_the_project_asks_for(lock: str, extras: tuple[str
 
 
 def test_serving_and_development_run_the_same_versions() -> None:
-    serve, dev = pins(SERVE), pins(DEV)
-    assert serve.items() <= dev.items()
+    serve, tracing, dev = pins(SERVE), pins(TRACING), pins(DEV)
+    assert serve.items() < tracing.items() < dev.items()
 
 
 def test_no_lock_holds_torch_and_the_makefile_installs_the_version_of_the_project() -> None:
