@@ -18,6 +18,7 @@ from service.http.limits import Limits
 from service.http.native import ItemLimits, NativeApi
 from service.http.openapi import (
     CLASSIFY_EXAMPLE,
+    EVENTS,
     SENTIMENT_EXAMPLE,
     TRANSLATE_EXAMPLE,
     add_schemas,
@@ -143,11 +144,12 @@ def native_routes(api: NativeApi) -> APIRouter:
         TRANSLATE,
         api.translate,
         summary="Translate texts",
-        responses=answers(TranslateAnswer, TRANSLATE_EXAMPLE),
+        responses=answers(TranslateAnswer, TRANSLATE_EXAMPLE, **EVENTS),
         openapi_extra=json_call(
             TranslateCall,
             {
                 "one": {"text": "A dog runs.", "source": "en", "target": "de"},
+                "stream": {"text": "A dog runs across the street.", "stream": True},
                 "beam": {"text": ["Good morning!", "Where is the station?"], "beam": 4},
             },
         ),

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from service.errors import Cancelled, ServiceError
 from service.http.client_watch import ClientWatch
 from service.http.errors import Refusal
-from service.http.exchange import JSON, NOSNIFF, Exchange
+from service.http.exchange import EVENTS, JSON, NOSNIFF, Exchange
 from service.http.limits import Limits, too_large, too_slow
 
 SCOPE_KEY = "slipway.exchange"
@@ -24,7 +24,16 @@ def exchange_of(scope: Scope) -> "AsgiExchange":
 class AsgiExchange(Exchange):
     """One request by ASGI; made by the edge, found in the scope. Counts the body as it comes."""
 
-    __slots__ = ("_receive", "_send", "_task", "_timer", "body_bytes", "interruption", "started")
+    __slots__ = (
+        "_receive",
+        "_send",
+        "_task",
+        "_timer",
+        "body_bytes",
+        "events",
+        "interruption",
+        "started",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         super().__init__(
@@ -44,6 +53,7 @@ class AsgiExchange(Exchange):
             b"content-length" not in self.headers and b"transfer-encoding" not in self.headers
         )
         self.started = False
+        self.events: list[bytes] = []
         self.interruption: ServiceError | Refusal | None = None
         scope[SCOPE_KEY] = self
 
@@ -117,9 +127,18 @@ class AsgiExchange(Exchange):
 
     # The answer
 
-    async def reply(self, body: bytes) -> None:
-        """Answer 200 with this JSON."""
-        headers = [JSON, (b"content-length", b"%d" % len(body))]
+    def tell(self, event: bytes) -> None:
+        """Leave it out: on this way events come with the answer."""
+
+    def tell_last(self, event: bytes) -> None:
+        """Keep it for the answer."""
+        self.events.append(event)
+
+    async def reply(self, body: bytes | None) -> None:
+        """Answer 200 with this JSON, or with the events."""
+        kind = EVENTS if body is None else JSON
+        body = b"".join(self.events) if body is None else body
+        headers = [kind, (b"content-length", b"%d" % len(body))]
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 

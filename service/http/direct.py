@@ -5,49 +5,22 @@ ASGI message or a timer of its own. Those cost more than all the rest of a small
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from service.errors import Cancelled, ServiceError
+from service.http.answers import AnswerWriter
 from service.http.client_watch import LEFT
-from service.http.edge import Edge, Endpoint, stopped
+from service.http.edge import stopped
 from service.http.errors import PROBLEM_JSON, Problem, Refusal
-from service.http.exchange import Exchange, Fields
+from service.http.exchange import Exchange, Fields, event_of
 from service.http.limits import check_head, too_large, too_slow
+from service.http.routes import DirectRoute
 from service.tracing.current import served
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+JSON_LINE = b"content-type: application/json\r\n"
+EVENT_LINES = b"content-type: text/event-stream\r\ncache-control: no-store\r\n"
 LEFT_EARLY = "The client left before its request was complete."
 _UNWATCHED = nullcontext()
-
-
-@dataclass(frozen=True, slots=True)
-class DirectRoute:
-    """A path whose POST requests go the short way."""
-
-    edge: Edge
-    path: str
-    raw_path: bytes
-    endpoint: Endpoint
-
-
-def direct_routes(edge: Edge) -> dict[bytes, DirectRoute]:
-    """Those of this edge, by the path as it stands in a request."""
-    return {
-        path.encode(): DirectRoute(edge, path, path.encode(), endpoint)
-        for (method, path), endpoint in edge.direct.items()
-        if method == "POST"
-    }
-
-
-class Wire(Protocol):
-    """What a direct exchange needs of its connection."""
-
-    def write(self, data: bytes) -> None:
-        """Send these bytes, a head or something that has none."""
-
-    def answer(self, exchange: "DirectExchange", status: int, lines: bytes, body: bytes) -> None:
-        """Send a whole answer, whose header `lines` end with line ends, and go on to the next."""
 
 
 class DirectExchange(Exchange):
@@ -58,14 +31,15 @@ class DirectExchange(Exchange):
     """
 
     __slots__ = (
+        "_answers",
         "_awaited",
         "_chunks",
         "_coroutine",
         "_edge",
         "_endpoint",
         "_size",
-        "_wire",
         "expects_continue",
+        "has_told",
         "interruption",
         "is_its_turn",
         "keep_alive",
@@ -75,7 +49,7 @@ class DirectExchange(Exchange):
     def __init__(
         self,
         route: DirectRoute,
-        wire: Wire,
+        answers: AnswerWriter,
         query_string: bytes,
         fields: Fields,
         *,
@@ -89,13 +63,14 @@ class DirectExchange(Exchange):
         self.expects_continue = expects_continue
         self.is_its_turn = False
         self.response_complete = False
+        self.has_told = False
         self.interruption: ServiceError | Refusal | None = None
         self._edge = route.edge
         self._endpoint = route.endpoint
-        self._wire = wire
+        self._answers = answers
         self._chunks: list[bytes] = []
         self._size = 0
-        self._coroutine: Coroutine[Any, Any, bytes] | None = None
+        self._coroutine: Coroutine[Any, Any, bytes | None] | None = None
         self._awaited: asyncio.Future[Any] | None = None
 
     # What the connection tells
@@ -113,7 +88,7 @@ class DirectExchange(Exchange):
         if self.body_complete:
             self._start()
         elif self.expects_continue:
-            self._wire.write(CONTINUE)
+            self._answers.ask_for_body()
 
     def feed(self, chunk: bytes) -> None:
         """More of the body."""
@@ -159,12 +134,12 @@ class DirectExchange(Exchange):
     # The endpoint
 
     def _start(self) -> None:
-        self._coroutine = cast(Coroutine[Any, Any, bytes], self._endpoint(self))
+        self._coroutine = cast(Coroutine[Any, Any, bytes | None], self._endpoint(self))
         self._step()
 
     def _step(self, awaited: object = None) -> None:
         """Go on until the endpoint awaits something or ends."""
-        coroutine = cast(Coroutine[Any, Any, bytes], self._coroutine)
+        coroutine = cast(Coroutine[Any, Any, bytes | None], self._coroutine)
         self._awaited = None
         if self.response_complete:  # interrupted between two turns of the loop
             coroutine.close()
@@ -207,12 +182,27 @@ class DirectExchange(Exchange):
         """Interrupts its block once the client has left: the connection notices by itself."""
         return _UNWATCHED
 
+    def tell(self, event: bytes) -> None:
+        """Send an event, unless the client is behind."""
+        if not (self.has_told and self._answers.is_full):
+            self.tell_last(event)
+
+    def tell_last(self, event: bytes) -> None:
+        """Send an event."""
+        if self.response_complete:
+            return
+        if not self.has_told:
+            self.has_told = True
+            self.status = 200
+            self._answers.begin(self, self._signed(EVENT_LINES))
+        self._answers.piece(event)
+
     # The end
 
-    def _reply(self, body: bytes) -> None:
+    def _reply(self, body: bytes | None) -> None:
         self.status = 200
         self.outcome = "ok"
-        self._finish(b"content-type: application/json\r\n", body)
+        self._finish(JSON_LINE, body or b"")
 
     def _refuse(self, error: BaseException) -> None:
         problem = self._edge.judge(self, error)
@@ -222,14 +212,23 @@ class DirectExchange(Exchange):
             return
         if not self.body_complete:
             self.keep_alive = False  # nobody will read the rest of that body
-        self._finish(_lines(problem), problem.body(self.request_id.decode()))
+        body = problem.body(self.request_id.decode())
+        if self.has_told:  # too late for another status
+            self.tell_last(event_of(b"error", body))
+        self._finish(_lines(problem), body)
 
     def _finish(self, lines: bytes, body: bytes) -> None:
         self.response_complete = True
         self._edge.end(self)
-        if self.trace is not None:
-            lines += b"traceparent: %b\r\n" % self.trace.traceparent
-        self._wire.answer(self, self.status, lines, body)
+        if self.has_told:
+            self._answers.end(self)
+        else:
+            self._answers.whole(self, self._signed(lines), body)
+
+    def _signed(self, lines: bytes) -> bytes:
+        if self.trace is None:
+            return lines
+        return lines + b"traceparent: %b\r\n" % self.trace.traceparent
 
     def _check_size(self) -> None:
         if self._size > self.body_limit:

@@ -23,9 +23,9 @@ from service.http.limits import Limits, check_head
 from service.metrics import Metrics
 from service.tracing.current import RequestTracer, served
 
-# To the JSON of a 200. May run outside of any task, so it may await futures and nothing that asks
-# for the current task, as `asyncio.timeout` does.
-Endpoint = Callable[[Exchange], Awaitable[bytes]]
+# To the JSON of a 200, or None where it told its answer in events. May run outside of any task, so
+# it may await futures and nothing that asks for the current task, as `asyncio.timeout` does.
+Endpoint = Callable[[Exchange], Awaitable[bytes | None]]
 
 log = logging.getLogger("slipway.http")
 

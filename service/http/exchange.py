@@ -10,8 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
+from typing import get_args
 from urllib.parse import parse_qsl
 
+from service.batching.policy import Priority
 from service.errors import InvalidInput
 from service.http.limits import Limits
 from service.metrics import Outcome
@@ -23,6 +25,9 @@ MAX_TIMEOUT_DIGITS = 9
 MAX_QUERY_FIELDS = 16
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 JSON = (b"content-type", b"application/json")
+EVENTS = (b"content-type", b"text/event-stream")
+
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 Fields = Sequence[tuple[bytes, bytes]]  # of a head; the names in small letters
 
@@ -112,6 +117,16 @@ class Exchange(ABC):
             raise InvalidInput("X-Request-Timeout-Ms must be whole milliseconds, such as 500.")
         return min(most, int(asked) / 1000)
 
+    def priority(self) -> Priority:
+        """X-Priority: who goes first when not all can."""
+        asked = self.headers.get(b"x-priority")
+        if asked is None:
+            return PRIORITIES[0]
+        said = asked.decode("latin-1").strip().lower()
+        if said not in PRIORITIES:
+            raise InvalidInput(f"X-Priority must be {' or '.join(PRIORITIES)}.")
+        return said
+
     @abstractmethod
     async def body(self) -> bytes:
         """The whole body; raises Cancelled if the client leaves before its end."""
@@ -123,3 +138,18 @@ class Exchange(ABC):
     @abstractmethod
     def watched(self) -> AbstractContextManager[None]:
         """Interrupts its block once the client has left; to be used when the body is read."""
+
+    # What the server says before its answer is complete
+
+    @abstractmethod
+    def tell(self, event: bytes) -> None:
+        """Send a server-sent event; one of whose news a later event has all may be left out."""
+
+    @abstractmethod
+    def tell_last(self, event: bytes) -> None:
+        """Send an event that is never left out."""
+
+
+def event_of(name: bytes, data: bytes) -> bytes:
+    """A server-sent event; the data has no line ends."""
+    return b"event: %b\ndata: %b\n\n" % (name, data)

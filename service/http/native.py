@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import orjson
 
 from service.errors import InvalidInput, PayloadTooLarge
-from service.http.exchange import Exchange
+from service.http.exchange import Exchange, event_of
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
 from service.http.schemas import Call, SentimentCall, TranslateCall, parse_fields, parse_json
-from service.predictor import predict
+from service.predictor import Progress, predict
 from service.repository.live import LiveModel
 from service.repository.models import Models
 from service.tasks.base import TranslationText
@@ -76,24 +76,49 @@ class NativeApi:
         predictions = await self._predict(exchange, live, texts)
         return _answer(live, [sentiment_result(p) for p in predictions])
 
-    async def translate(self, exchange: Exchange) -> bytes:
-        """Translate each text, its line breaks kept."""
+    async def translate(self, exchange: Exchange) -> bytes | None:
+        """Translate each text, its line breaks kept; with `stream`, tell how it grows."""
         self._models.lifecycle.require_started()
         call = await _read_call(exchange, TranslateCall)
         live = self._models.find_translator(call.source, call.target, call.model, call.version)
         texts = call.texts()
         self._limits.check_texts(texts)
         items = [TranslationText(text, call.beam) for text in texts]
-        predictions = await self._predict(exchange, live, items)
-        return _answer(live, [translate_result(p) for p in predictions])
+        on_progress = _teller(exchange) if call.stream else None
+        predictions = await self._predict(exchange, live, items, on_progress)
+        answer = _answer(live, [translate_result(p) for p in predictions])
+        if not call.stream:
+            return answer
+        exchange.tell_last(event_of(b"result", answer))
+        return None
 
     async def _predict(
-        self, exchange: Exchange, live: LiveModel, items: Sequence[Any]
+        self,
+        exchange: Exchange,
+        live: LiveModel,
+        items: Sequence[Any],
+        on_progress: Progress | None = None,
     ) -> Sequence[Any]:
         exchange.model, exchange.version = live.name, live.version
         exchange.items = len(items)
         with exchange.watched():
-            return await predict(live, items, exchange.timeout_s(self._timeout_s))
+            return await predict(
+                live,
+                items,
+                exchange.timeout_s(self._timeout_s),
+                priority=exchange.priority(),
+                on_progress=on_progress,
+            )
+
+
+def _teller(exchange: Exchange) -> Progress:
+    """Tells the client how far each text is. Every event has all of the text that is known."""
+
+    def tell(place: int, text: str) -> None:
+        news = orjson.dumps({"index": place, "text": text})
+        exchange.tell(event_of(b"progress", news))
+
+    return tell
 
 
 async def _read_call(exchange: Exchange, schema: type[AnyCall]) -> AnyCall:

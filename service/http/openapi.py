@@ -73,6 +73,18 @@ TRANSLATE_EXAMPLE: Json = {
         }
     ],
 }
+EVENTS: Json = {
+    "text/event-stream": {
+        "schema": {
+            "type": "string",
+            "description": "For `stream: true`. `progress` events have the `index` of a text and "
+            "all of its translation that is known, and may be left out for a slow reader. The last "
+            "event is `result`, the JSON of the plain answer, or `error`, problem details.",
+        },
+        "example": 'event: progress\ndata: {"index":0,"text":"Ein Hund"}\n\n'
+        'event: result\ndata: {"model":"en-de-transformer", ...}\n\n',
+    }
+}
 SCHEMAS: tuple[type[BaseModel], ...] = (
     ClassifyCall,
     ClassifyAnswer,
@@ -104,6 +116,12 @@ REQUEST_HEADERS: tuple[Json, ...] = (
         "description": "How long you wait; 504 after that. The server's own deadline is the most.",
     },
     {
+        "name": "X-Priority",
+        "in": "header",
+        "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
+        "description": "bulk: work that may wait; it goes after what people wait for.",
+    },
+    {
         "name": "X-Request-Id",
         "in": "header",
         "schema": {"type": "string"},
@@ -118,14 +136,14 @@ TOP_K_QUERY: Json = {
 }
 
 
-def answers(schema: type[BaseModel], example: Json) -> dict[int | str, Json]:
-    """All responses of an inference route."""
+def answers(schema: type[BaseModel], example: Json, **others: Json) -> dict[int | str, Json]:
+    """All responses of an inference route; `others` are further forms of the good one."""
     good = {"schema": {"$ref": REF.format(model=schema.__name__)}, "example": example}
     failures = (404, 408, 413, 415, 422, 429, 500, 503, 504)
     return {
         200: {
             "description": "One result per item, in order",
-            "content": {"application/json": good},
+            "content": {"application/json": good, **others},
         },
         **{status: PROBLEM for status in failures},
     }

@@ -10,15 +10,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.http.direct import DirectExchange, DirectRoute, direct_routes
+from service.http.answers import AnswerWriter, StandingHeaders
+from service.http.direct import DirectExchange
 from service.http.edge import Edge
+from service.http.routes import DirectRoute, direct_routes
 
 SWEEP_S = 1.0
 LINGER_S = 0.2
@@ -27,25 +25,8 @@ TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
-HEAD = b"%b%b%bcontent-length: %d\r\nx-request-id: %b\r\nx-content-type-options: nosniff\r\n%b\r\n"
-CLOSE = b"connection: close\r\n"
 
 Turn = RequestResponseCycle | DirectExchange
-
-
-class StandingHeaders:
-    """The header fields of every answer, as bytes. Uvicorn renews them once a second."""
-
-    def __init__(self) -> None:
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._lines = b""
-
-    def lines(self, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """These fields, as they were the last time if they are the same list."""
-        if fields is not self._fields:
-            self._fields = fields
-            self._lines = b"".join(b"%b: %b\r\n" % field for field in fields)
-        return self._lines
 
 
 class HeadLimitProtocol(HttpToolsProtocol):
@@ -58,7 +39,7 @@ class HeadLimitProtocol(HttpToolsProtocol):
     max_head_bytes = 64 << 10
     head_s = 10.0
     routes: Mapping[bytes, DirectRoute] = {}
-    standing = StandingHeaders()
+    answers: AnswerWriter
 
     head_began_s: float | None = None
     idle_since_s: float | None = None
@@ -71,6 +52,9 @@ class HeadLimitProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A new connection owes us a head at once."""
         super().connection_made(transport)
+        self.answers = AnswerWriter(
+            transport, self.flow, StandingHeaders(self.server_state), self.on_response_complete
+        )
         self.head_began_s = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
@@ -114,7 +98,7 @@ class HeadLimitProtocol(HttpToolsProtocol):
     def _go_the_short_way(self, route: DirectRoute, query: bytes) -> None:
         exchange = DirectExchange(
             route,
-            self,
+            self.answers,
             query,
             self.headers,
             keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
@@ -160,22 +144,6 @@ class HeadLimitProtocol(HttpToolsProtocol):
             turn.message_event.set()
 
     # What leaves
-
-    def write(self, data: bytes) -> None:
-        """Send these bytes."""
-        if not self.transport.is_closing():
-            self.transport.write(data)
-
-    def answer(self, exchange: DirectExchange, status: int, lines: bytes, body: bytes) -> None:
-        """Send a whole answer in one write, and go on to the next request."""
-        if not self.transport.is_closing():
-            always = self.standing.lines(self.server_state.default_headers)
-            end = b"" if exchange.keep_alive else CLOSE
-            head = (STATUS_LINE[status], always, lines, len(body), exchange.request_id, end)
-            self.transport.write(HEAD % head + body)
-            if not exchange.keep_alive:
-                self.transport.close()
-        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         """Go on to the next request, if one waits and the client takes its answers."""
@@ -276,6 +244,5 @@ def protocol_with(head_s: float, edge: Edge | None = None) -> type[HeadLimitProt
     namespace: dict[str, Any] = {
         "head_s": head_s,
         "routes": {} if edge is None else direct_routes(edge),
-        "standing": StandingHeaders(),
     }
     return type("BoundHeadLimitProtocol", (HeadLimitProtocol,), namespace)

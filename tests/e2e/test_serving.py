@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import orjson
 import psutil
 import pytest
 from PIL import Image
@@ -77,3 +78,26 @@ def test_nothing_leaves_the_machine_and_home_stays_empty(tmp_path: Path, tiny_mo
         assert all(c.laddr.ip == "127.0.0.1" for c in connections if c.laddr)
         assert server.stop() == 0
         assert server.left_behind() == []
+
+
+def test_a_translation_may_be_read_as_it_grows(server: Server) -> None:
+    text = {"text": ["A dog runs across the street. It sees a cat.", "", "A house."]}
+    plain = server.client.post("/v1/translate", json=text)
+    with server.client.stream("POST", "/v1/translate", json={**text, "stream": True}) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        lines = [line for line in answer.iter_lines() if line]
+    names = [line.removeprefix("event: ") for line in lines[::2]]
+    news = [orjson.loads(line.removeprefix("data: ")) for line in lines[1::2]]
+    assert names == ["progress"] * (len(names) - 1) + ["result"]
+    assert news.pop() == plain.json()
+    for place, result in enumerate(plain.json()["results"]):
+        grown = [found["text"] for found in news if found["index"] == place]
+        assert all(result["text"].startswith(known) for known in grown)
+    assert len(news) > 1
+
+
+def test_a_stream_that_cannot_begin_is_a_plain_problem(server: Server) -> None:
+    call = {"text": "A dog.", "target": "fr", "stream": True}
+    answer = server.client.post("/v1/translate", json=call)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"

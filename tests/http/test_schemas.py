@@ -1,5 +1,6 @@
 """What the JSON bodies may say."""
 
+import orjson
 import pytest
 
 from service.errors import InvalidInput
@@ -64,3 +65,18 @@ def test_top_k_has_bounds(top_k: str) -> None:
 def test_images_come_in_bounded_number() -> None:
     with pytest.raises(InvalidInput, match="images"):
         parse_json(ClassifyCall, b'{"images": []}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"text": "a", "text": "b"}', b'{"text": "a", "t\\u0065xt": "b"}', b'{"text":"","text" :""}'],
+)
+def test_a_field_that_is_named_twice_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidInput, match=r"^text: named 2 times"):
+        parse_json(SentimentCall, body)
+
+
+def test_a_text_may_look_like_json() -> None:
+    quoted = 'He said "a": "b", and "a": "c".'
+    call = parse_json(SentimentCall, orjson.dumps({"text": quoted}))
+    assert call.text == quoted

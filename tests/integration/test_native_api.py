@@ -293,3 +293,19 @@ async def test_all_requests_are_counted_once(app: App) -> None:
     counted = {outcome: app.requests(outcome) - before[outcome] for outcome in outcomes}
     expected = {"ok": 3, "client_error": 2, "expired": 1}
     assert counted == {outcome: expected.get(outcome, 0) for outcome in outcomes}
+
+
+@pytest.mark.parametrize("value", ["interactive", "bulk", "BULK"])
+async def test_a_request_may_say_that_it_can_wait(client: httpx.AsyncClient, value: str) -> None:
+    headers = {"x-priority": value}
+    results(await client.post("/v1/sentiment", json={"text": "a"}, headers=headers))
+
+
+@pytest.mark.parametrize("value", ["urgent", "", "1"])
+async def test_another_priority_is_told_which_there_are(
+    client: httpx.AsyncClient, value: str
+) -> None:
+    headers = {"x-priority": value}
+    answer = await client.post("/v1/sentiment", json={"text": "a"}, headers=headers)
+    assert answer.status_code == 422
+    assert "interactive or bulk" in answer.json()["detail"]
