@@ -30,21 +30,42 @@ RUN --mount=type=secret,id=ca_bundle \
         cp requirements.lock serve.lock; \
     fi; \
     tools/bin/python -m pip install --require-hashes --requirement requirements-build.lock; \
-    tools/bin/python -m pip --python /opt/slipway/bin/python install \
+    tools/bin/python -m pip --python /opt/slipway/bin/python install --no-compile \
         --require-hashes --only-binary :all: --requirement serve.lock; \
     if [ "$FLAVOUR" = gpu ]; then \
         ln -s /opt/slipway/lib/python3*/site-packages/nvidia /opt/slipway/nvidia; \
-    fi; \
-    find /opt/slipway -type d -name tests -prune -exec rm -r {} +
+    fi
+# Away with what the server never loads: the client of a hub from which tokenizers could download,
+# highlighting, tools that come with onnxruntime and its second copy for programs in C, and
+# tests, headers and stubs.
+RUN set -eu; \
+    tools/bin/python -m pip --python /opt/slipway/bin/python uninstall --yes --quiet \
+        huggingface-hub hf-xet httpx2 httpcore2 truststore filelock fsspec tqdm pyyaml pygments; \
+    cd /opt/slipway/lib/python3*/site-packages; \
+    rm -r onnxruntime/quantization onnxruntime/tools onnxruntime/transformers numpy/f2py; \
+    if [ "$FLAVOUR" = cpu ]; then rm onnxruntime/capi/libonnxruntime.so.*; fi; \
+    find . -type d '(' -name tests -o -name include ')' -prune -exec rm -r {} +; \
+    find . -type f '(' -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a' ')' -delete
 COPY LICENSE README.md pyproject.toml source/
 COPY service source/service/
 COPY model_zoo/*.py model_zoo/py.typed source/model_zoo/
 # `slipway-export` is declared beside `slipway`, but what it runs is not in here.
 RUN set -eu; \
     tools/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir wheels ./source; \
-    tools/bin/python -m pip --python /opt/slipway/bin/python install --no-deps --no-index wheels/*.whl; \
-    rm /opt/slipway/bin/slipway-export; \
-    /opt/slipway/bin/slipway serve --help > /dev/null
+    tools/bin/python -m pip --python /opt/slipway/bin/python install --no-compile \
+        --no-deps --no-index wheels/*.whl; \
+    rm /opt/slipway/bin/slipway-export
+# Bytecode of what the server imports and of nothing else, the standard library's too: slim bases
+# come without, and in a read-only container every start would compile it again.
+RUN set -eu; \
+    export ORT_DISABLE_TELEMETRY=1 PYTHONPYCACHEPREFIX=/opt/slipway/bytecode; \
+    cd /opt/slipway; \
+    bin/python -c 'import importlib.util, pkgutil, PIL.Image, http.client, httptools, service, uvloop; \
+        PIL.Image.init(); \
+        without = ("__main__",) if importlib.util.find_spec("opentelemetry.sdk") else ("__main__", ".tracing."); \
+        names = [module.name for module in pkgutil.walk_packages(service.__path__, "service.")]; \
+        [importlib.import_module(name) for name in names if not any(part in name for part in without)]'; \
+    bin/slipway serve --help > /dev/null
 
 FROM ${BASE_IMAGE} AS models
 COPY model_zoo /build/model_zoo/
@@ -75,6 +96,7 @@ ENV PATH=/opt/slipway/bin:$PATH \
     HOME=/tmp \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPYCACHEPREFIX=/opt/slipway/bytecode \
     ORT_DISABLE_TELEMETRY=1 \
     SLIPWAY_HOST=0.0.0.0 \
     SLIPWAY_MODELS=/models
@@ -83,7 +105,7 @@ USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-IS", "-c", "import http.client, os, sys; port = os.environ.get('SLIPWAY_PORT') or os.environ.get('PORT') or '8000'; probe = http.client.HTTPConnection('127.0.0.1', int(port), timeout=4); probe.request('GET', '/readyz'); sys.exit(probe.getresponse().status != 200)"]
+    CMD ["python", "-X", "pycache_prefix=/opt/slipway/bytecode", "-IS", "-c", "import http.client, os, sys; port = os.environ.get('SLIPWAY_PORT') or os.environ.get('PORT') or '8000'; probe = http.client.HTTPConnection('127.0.0.1', int(port), timeout=4); probe.request('GET', '/readyz'); sys.exit(probe.getresponse().status != 200)"]
 ENTRYPOINT ["slipway"]
 CMD ["serve"]
 

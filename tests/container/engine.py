@@ -21,13 +21,28 @@ PACKAGES = ("docker.io", "docker-compose", "iproute2", "mmdebstrap", "prometheus
 CLIENTS = ("/usr/bin/docker", "docker")  # Debian's has BuildKit built in; another may lack it
 DEFAULT_BASE = "python:3.11-slim"
 OWN_BASE = "slipway-base:bookworm"
-IN_BASE = "ca-certificates,python3,python3-pip,python3-venv"
+IN_BASE = "python3,python3-venv,usr-is-merged"
 START_S, STOP_S, PULL_S = 60.0, 60.0, 300.0
-# As the official Python image has it, and nothing left that could install more.
+# What Debian's own slim images leave out.
+OPTIONS = tuple(
+    f"--dpkgopt=path-{rule}"
+    for rule in (
+        "exclude=/usr/share/doc/*",
+        "include=/usr/share/doc/*/copyright",
+        "exclude=/usr/share/man/*",
+        "exclude=/usr/share/locale/*",
+        "include=/usr/share/locale/locale.alias",
+    )
+)
+# As the official Python image has it: without Perl, whose only user has done its work, without
+# bytecode, and with nothing left that could install more.
 HOOKS = (
+    'chroot "$1" apt-get --quiet --yes purge usrmerge perl perl-modules-5.36 libperl5.36 '
+    "libfile-find-rule-perl libnumber-compare-perl libtext-glob-perl libgdbm6 libgdbm-compat4",
     'ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
     'rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
-    'rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d',
+    'rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d "$1"/var/log/*',
+    'find "$1/usr" -name __pycache__ -prune -exec rm -r {} +',
 )
 
 
@@ -163,6 +178,7 @@ def bootstrap(client: str, environment: Mapping[str, str]) -> None:
                 "mmdebstrap",
                 "--variant=minbase",
                 f"--include={IN_BASE}",
+                *OPTIONS,
                 *hooks,
                 "bookworm",
                 archive,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.settings import SETTINGS, Settings
-from tests.container.files import COMPOSE, ROOT, compose, of, read_yaml
+from tests.container.files import COMPOSE, ROOT, compose, of
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 OURS = ("slipway", "slipway-gpu")
@@ -76,17 +76,6 @@ def test_it_waits_longer_for_the_end_than_the_service_needs(name: str) -> None:
     closing_s = 5.0
     grace_s = float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
     assert grace_s > Settings().drain_s + closing_s
-
-
-@each_of_ours
-def test_the_memory_alert_knows_the_limit(name: str) -> None:
-    rules = read_yaml(ROOT / "monitoring/prometheus/rules/compose.yml")["groups"][0]["rules"]
-    (limit,) = [rule for rule in rules if rule.get("labels", {}).get("instance") == name]
-    factors = limit["expr"].removeprefix("vector(").removesuffix(")").split(" * ")
-    product = 1
-    for factor in factors:
-        product *= int(factor)
-    assert product == size(SERVICES[name]["mem_limit"])
 
 
 def test_the_gpu_flavour_is_asked_for_and_must_be_used() -> None:

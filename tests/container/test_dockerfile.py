@@ -52,6 +52,24 @@ def test_nothing_is_fetched_but_by_pip() -> None:
     assert not any(i.word == "ADD" for i in instructions())
 
 
+def test_what_is_taken_away_again_was_locked_and_is_nothing_that_the_server_asks_for() -> None:
+    (script,) = [run for run in of("build", "RUN") if "uninstall" in run]
+    named = re.search(r"uninstall --yes --quiet ([^;]+);", script)
+    assert named
+    away = set(named[1].split())
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert away <= set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    asked = {re.split(r"[=<>]", want)[0] for want in pyproject()["project"]["dependencies"]}
+    assert away.isdisjoint(name.replace("_", "-") for name in asked)
+
+
+def test_bytecode_lies_where_the_process_and_its_health_check_look_for_it() -> None:
+    (script,) = [run for run in of("build", "RUN") if "PYTHONPYCACHEPREFIX" in run]
+    folder = environment()["PYTHONPYCACHEPREFIX"]
+    assert f"PYTHONPYCACHEPREFIX={folder};" in script
+    assert f"pycache_prefix={folder}" in health_command()
+
+
 def test_no_stage_names_torch() -> None:
     assert "torch" not in " ".join(i.rest for i in instructions())
 

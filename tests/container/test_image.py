@@ -29,11 +29,12 @@ HARDENED = (
 )
 MEGABYTES = 1_000_000
 START_S = 60.0
+STARTS, READY_S = 3, 3.0
 LIST = ("models", "--models", "/models", "--verify", "--json")
 CLIENTS = 32
-# One batch an item and long texts: there is work left when the signal comes, on any machine.
+# One batch an item, long texts and no sentence twice: there is work left when the signal comes.
 SLOW = ("serve", "--max-batch-size=1", "--max-queue-size=10000", "--request-timeout-s=240")
-LONG_TEXT = "The quick brown fox jumps over the lazy dog again. " * 40
+SENTENCES = 40
 
 
 class Container:
@@ -60,11 +61,18 @@ class Container:
     def health(self) -> str:
         return str(inspect(self.name)["State"]["Health"]["Status"])
 
+    def metric(self, name: str) -> float:
+        page = self.client.get("/metrics").text
+        line = next(x for x in page.splitlines() if x.startswith(f"{name} "))
+        return float(line.split()[1])
+
     def in_flight(self) -> int:
         """Requests that wait for an answer, this one not counted."""
-        page = self.client.get("/metrics").text
-        line = next(x for x in page.splitlines() if x.startswith("slipway_inflight_requests "))
-        return round(float(line.split()[1])) - 1
+        return round(self.metric("slipway_inflight_requests")) - 1
+
+    def cpu_s(self) -> float:
+        """Processor time of the service so far."""
+        return self.metric("process_cpu_seconds_total")
 
     def remove(self) -> None:
         self.client.close()
@@ -78,13 +86,26 @@ def container(bare_image: str, zoo: Path) -> Iterator[Container]:
     found.remove()
 
 
-def test_little_is_added_to_the_base(bare_image: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """400 MB without models, of which python:3.11-slim takes about 130; another base may differ."""
-    whole = inspect(bare_image, kind="image")["Size"]
-    added = whole - inspect(BASE_IMAGE, kind="image")["Size"]
+def test_it_is_small_without_models(bare_image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert size_of(bare_image, capsys) <= 400 * MEGABYTES
+
+
+def test_it_is_small_with_the_published_models(
+    full_image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert size_of(full_image, capsys) <= 480 * MEGABYTES
+
+
+def size_of(image: str, capsys: pytest.CaptureFixture[str]) -> int:
+    """In bytes, uncompressed, with its base; at most 250 MB of it are built here."""
+    whole = int(inspect(image, kind="image")["Size"])
+    base = int(inspect(BASE_IMAGE, kind="image")["Size"])
     with capsys.disabled():
-        sys.stdout.write(f"\n{whole / MEGABYTES:.0f} MB, {added / MEGABYTES:.0f} over the base\n")
-    assert added <= 250 * MEGABYTES
+        sys.stdout.write(
+            f"\n{image}: {whole / MEGABYTES:.0f} MB, {base / MEGABYTES:.0f} of them {BASE_IMAGE}\n"
+        )
+    assert whole - base <= 250 * MEGABYTES
+    return whole
 
 
 def test_it_has_neither_torch_nor_pip_nor_what_trains(bare_image: str) -> None:
@@ -118,26 +139,38 @@ def test_the_default_image_holds_the_published_models(full_image: str) -> None:
         pytest.skip("nothing is published in model_zoo/")
     listed = docker("run", "--rm", *HARDENED, full_image, *LIST)
     assert all(f'"{name}"' in listed for name in published)
-    added = inspect(full_image, kind="image")["Size"] - inspect(BASE_IMAGE, kind="image")["Size"]
-    assert added <= 330 * MEGABYTES
 
 
-def test_the_default_image_serves_the_published_models(
+def test_the_default_image_soon_serves_the_published_models(
     full_image: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     published = {ref.name for ref in Catalog().list()}
     if not published:
         pytest.skip("nothing is published in model_zoo/")
-    container = Container(full_image, None)
-    try:
-        live = container.client.get("/v1/models").json()["models"]
-        assert {model["name"] for model in live} == published
-        with capsys.disabled():
-            sys.stdout.write(
-                f"\n{len(live)} models ready {container.ready_after_s:.1f} s after docker run\n"
-            )
-    finally:
-        container.remove()
+    waited, worked = [], []
+    for _ in range(STARTS):
+        container = Container(full_image, None)
+        try:
+            live = container.client.get("/v1/models").json()["models"]
+            assert {model["name"] for model in live} == published
+            waited.append(f"{container.ready_after_s:.1f}")
+            worked.append(container.cpu_s())
+        finally:
+            container.remove()
+    with capsys.disabled():
+        told = f"{len(published)} models ready {', '.join(waited)} s after docker run"
+        sys.stdout.write(f"\n{told}, with {min(worked):.1f} s of the one CPU\n")
+    # of its own time, since the clock on the wall tells what else runs here as well
+    assert min(worked) <= READY_S
+
+
+def test_a_start_compiles_nothing(container: Container) -> None:
+    script = (
+        "import os, sys, service.app, service.cli.serve, PIL.Image, uvloop, httptools\n"
+        "modules = [(n, getattr(m, '__cached__', None)) for n, m in sys.modules.items()]\n"
+        "print([n for n, file in modules if file and not os.path.exists(file)])"
+    )
+    assert container.python(script) == "[]"
 
 
 def test_it_is_ready_and_then_healthy(container: Container) -> None:
@@ -193,12 +226,14 @@ def test_under_load_it_answers_what_it_accepted_and_exits_with_0(
     container = Container(bare_image, zoo, *SLOW)
     client = httpx.Client(base_url=container.client.base_url, timeout=300.0)
 
-    def ask() -> int:
-        return client.post("/v1/translate", json={"text": LONG_TEXT}).status_code
+    def ask(number: int) -> int:
+        dogs = range(number * SENTENCES, (number + 1) * SENTENCES)
+        text = " ".join(f"The quick brown fox jumps over lazy dog {dog} again." for dog in dogs)
+        return client.post("/v1/translate", json={"text": text}).status_code
 
     try:
         with ThreadPoolExecutor(CLIENTS) as clients:
-            answers = [clients.submit(ask) for _ in range(CLIENTS)]
+            answers = [clients.submit(ask, number) for number in range(CLIENTS)]
             while container.in_flight() < CLIENTS // 2:
                 assert not all(answer.done() for answer in answers)
             assert not all(answer.done() for answer in answers)

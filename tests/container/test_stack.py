@@ -1,5 +1,6 @@
 """docker-compose.yml as Compose runs it: the service, a real Prometheus, and the alerts."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -71,6 +72,15 @@ class Stack:
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
+    def until_it_is_ready(self) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline_s:
+            # the port is open before the server is, and then closes again at once
+            with contextlib.suppress(httpx.TransportError):
+                if self.service.get("/readyz").status_code == 200:
+                    return
+        raise AssertionError(self.compose("logs", "--no-color"))
+
     def until_it_answers(self, expression: str) -> list[dict[str, Any]]:
         deadline_s = time.monotonic() + PATIENCE_S
         while not (found := self.ask(expression)):
@@ -117,6 +127,7 @@ def stack(bare_image: str, zoo: Path, tmp_path_factory: pytest.TempPathFactory) 
         found = Stack(folder, environment, prometheus, service)
         try:
             found.compose("up", "--detach", "--no-build", "slipway", "prometheus")
+            found.until_it_is_ready()
             yield found
         finally:
             found.compose("down", "--volumes")
@@ -143,7 +154,7 @@ def test_every_rule_is_evaluated(stack: Stack) -> None:
 
 def test_what_is_asked_of_the_service_is_counted_in_prometheus(stack: Stack) -> None:
     assert stack.service.post("/v1/sentiment", json={"text": "What a film!"}).status_code == 200
-    found = stack.until_it_answers('slipway_requests_total{endpoint="/v1/sentiment"}')
+    found = stack.until_it_answers('slipway_requests_total{endpoint="/v1/sentiment"} > 0')
     assert {series["metric"]["outcome"] for series in found} == {"ok"}
 
 
