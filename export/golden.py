@@ -113,7 +113,7 @@ def drawings(count: int) -> list[bytes]:
     """PNG files: gradients, stripes, discs, frames and coarse noise in many colours."""
     generator = np.random.default_rng(11)
     kinds = (_gradient, _stripes, _disc, _frame, _noise)
-    return [_png(kinds[i % len(kinds)](generator)) for i in range(count)]
+    return [png(kinds[i % len(kinds)](generator)) for i in range(count)]
 
 
 def _gradient(generator: Generator) -> Pixels:
@@ -152,7 +152,8 @@ def _pixels(values: NDArray[Any]) -> Pixels:
     return np.asarray(values).clip(0, 255).astype(np.uint8)
 
 
-def _png(image: Pixels) -> bytes:
+def png(image: Pixels) -> bytes:
+    """The image as a PNG file."""
     target = io.BytesIO()
     Image.fromarray(image).save(target, "PNG", optimize=True)
     return target.getvalue()

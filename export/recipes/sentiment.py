@@ -10,30 +10,33 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from export import plots
-from export.candidate import Candidate, OpenedVariant, answer_of, draft
+from export.candidate import Candidate, answer_of, draft
 from export.console import Story
 from export.convert.text_graph import text_graph
 from export.datasets.rows import LabelledTexts
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.golden import with_self_test
 from export.networks.text import TextNetwork
 from export.options import Options
 from export.provenance import provenance
 from export.quantize.text import quantize_text
+from export.recipes.card_tables import by_class, by_length, opinion_examples, served
+from export.recipes.honesty import LabelledItems, TestSplits, calibrated, tell_doubts
 from export.recipes.judging import Examination, Gates, examine
 from export.recipes.sentiment_data import SentimentData, load
 from export.recipes.sentiment_network import begin, settings
 from export.recipes.sentiment_training import encode_texts, train_sentiment
+from export.recipes.strangers import strange_texts
 from export.report import CARD_FILE, CardText, Plot, model_card
 from export.tokens import PAD_ID, kept_tokenizer, train_review_tokenizer
 from export.training import History
 from export.transfer.source import open_source, open_vocabulary
 from model_zoo.catalog import Catalog
-from model_zoo.manifest import Measurement, TextInput
+from model_zoo.manifest import TextInput
 
 NAME = "reviews-lstm"
 MAX_TOKENS = 512
 VOCABULARY, QUICK_VOCABULARY = 16_384, 2000
-CARD_ITEMS = 5000
 READERS = {
     "lstm": "Bidirectional LSTM over subwords",
     "gru": "Bidirectional GRU over subwords",
@@ -76,8 +79,11 @@ def make(options: Options) -> str:
     )
     story.say("converting and quantizing")
     candidate = _candidate(options, name, data, network, tokenizer, history)
-    examine(candidate, GATES, _examination(network, data), story)
-    folder = candidate.publish(Catalog(options.models), _card(candidate, data, history))
+    candidate = with_self_test(calibrated(candidate, _validation(data), story))
+    test = _test(data)
+    examine(candidate, GATES, _examination(network, data, test), story)
+    tell_doubts(candidate, test, strange_texts(_card_rows(data).texts), story)
+    folder = candidate.publish(Catalog(options.models), _card(candidate, test, history))
     story.say(f"published as {folder}")
     return folder
 
@@ -116,28 +122,34 @@ def _candidate(
     )
 
 
-def _examination(network: TextNetwork, data: SentimentData) -> Examination:
+def _validation(data: SentimentData) -> list[LabelledItems]:
+    return [
+        LabelledItems(title, "validation", list(rows.texts), rows.labels)
+        for title, rows in data.validation
+    ]
+
+
+def _test(data: SentimentData) -> TestSplits:
+    splits = [
+        LabelledItems(title, "test", list(rows.texts), rows.labels) for title, rows in data.test
+    ]
+    return TestSplits(splits, data.train.names)
+
+
+def _card_rows(data: SentimentData) -> LabelledTexts:
+    return LabelledTexts.joined([rows for _, rows in data.test])
+
+
+def _examination(network: TextNetwork, data: SentimentData, test: TestSplits) -> Examination:
     @torch.no_grad()
     def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
         return [answer_of(network(torch.from_numpy(f.ids)[None])[0].numpy()) for f in features]
-
-    def measure(opened: OpenedVariant) -> tuple[Measurement, ...]:
-        return tuple(
-            Measurement(
-                dataset=title,
-                split="test",
-                metric="accuracy",
-                value=float(np.mean(_chosen(opened, rows) == rows.labels)),
-                items=len(rows),
-            )
-            for title, rows in data.test
-        )
 
     items = [text for _, rows in data.validation for text in rows.texts[:100]]
     return Examination(
         items=items,
         torch_answers=torch_answers,
-        measure=measure,
+        measure=test.measure,
         accuracy=AccuracyGate(PUBLIC_FLOORS if data.is_public else _own_floors(data)),
     )
 
@@ -155,39 +167,49 @@ def _own_floors(data: SentimentData) -> tuple[Floor, ...]:
     )
 
 
-def _card(candidate: Candidate, data: SentimentData, history: History) -> dict[str, bytes]:
-    opened = candidate.open("int8")
-    generator = np.random.default_rng(0)
-    rows = LabelledTexts.joined([rows for _, rows in data.test])
-    rows = rows.take(generator.permutation(len(rows))[:CARD_ITEMS])
-    predictions = opened.predict(list(rows.texts))
-    number = {label: i for i, label in enumerate(rows.names)}
-    chosen = np.array([number[p.label] for p in predictions], np.int64)
-    probabilities = np.array([[p.scores[label] for label in rows.names] for p in predictions])
-    lengths = [len(feature.ids) for feature in opened.features(list(rows.texts))]
-    right = (chosen == rows.labels).astype(float)
+def _card(candidate: Candidate, test: TestSplits, history: History) -> dict[str, bytes]:
+    precision, names = served(candidate), test.names
+    labels = np.concatenate([split.labels for split in test.splits])
+    chosen = np.concatenate([answer.chosen for answer in test.answers[precision]])
+    probabilities = np.concatenate([a.probabilities_NK for a in test.answers[precision]])
+    bins = _by_length(candidate, test, chosen == labels)
     pictures = [
         Plot("curves.png", plots.training_curves(history.rows), "Training, epoch by epoch"),
         Plot(
             "confusion.png",
-            plots.confusion_matrix(rows.labels, chosen, rows.names),
-            "Confusion on test texts, int8",
+            plots.confusion_matrix(labels, chosen, names),
+            f"Confusion on test texts, {precision}",
         ),
         Plot(
             "reliability.png",
-            plots.reliability(probabilities, rows.labels),
-            "Confidence against accuracy on test texts, int8",
+            plots.reliability(probabilities, labels),
+            f"Confidence against accuracy on test texts, {precision}",
         ),
-        Plot("length.png", _by_length(lengths, right), "Accuracy by length of the text, int8"),
+        Plot(
+            "length.png",
+            plots.score_by_length(bins, "accuracy, %"),
+            f"Accuracy by length of the text, {precision}",
+        ),
     ]
-    card = model_card(candidate.with_evidence({}), CARD_TEXT, pictures)
-    return {CARD_FILE: card.encode(), **{plot.file: plot.png for plot in pictures}}
+    note = f"Test splits, {precision}."
+    tables = [
+        by_class(names, labels, chosen, note),
+        by_length(bins, "accuracy, %", "tokens", note),
+    ]
+    page = model_card(
+        candidate.with_evidence({}), CARD_TEXT, pictures, tables, opinion_examples(candidate)
+    )
+    return {CARD_FILE: page.encode(), **{plot.file: plot.png for plot in pictures}}
 
 
-def _by_length(lengths: list[int], right: NDArray[np.float64]) -> bytes:
-    edges = (25, 50, 100, 200, 400)
-    bins = plots.length_bins(lengths, edges, lambda rows: 100 * float(right[list(rows)].mean()))
-    return plots.score_by_length(bins, "accuracy, %")
+def _by_length(
+    candidate: Candidate, test: TestSplits, right: NDArray[np.bool_]
+) -> tuple[plots.LengthBin, ...]:
+    texts = [text for split in test.splits for text in split.items]
+    lengths = [len(one.ids) for one in candidate.open(served(candidate)).features(texts)]
+    return plots.length_bins(
+        lengths, (25, 50, 100, 200, 400), lambda rows: 100 * float(right[list(rows)].mean())
+    )
 
 
 CARD_TEXT = CardText(
@@ -206,8 +228,3 @@ CARD_TEXT = CardText(
     "gains by it.",
     licence="Apache-2.0",
 )
-
-
-def _chosen(opened: OpenedVariant, rows: LabelledTexts) -> NDArray[np.int64]:
-    number = {label: i for i, label in enumerate(rows.names)}
-    return np.array([number[p.label] for p in opened.predict(list(rows.texts))], np.int64)
