@@ -1,12 +1,9 @@
 """Continuous batching: who joins when, who leaves, and that nobody is forgotten."""
 
 import asyncio
-import threading
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Iterator
 from typing import Any
 
-import anyio.to_thread
 import pytest
 
 from service.batching.batcher import Batcher
@@ -14,75 +11,11 @@ from service.batching.policy import BatchPolicy
 from service.batching.stream import Streaming
 from service.errors import DeadlineExceeded, InferenceFailed, InvalidInput
 from tests.batching.doubles import Clock, Recorder, turn
+from tests.batching.stepped_stream import DEADLY, REFUSED, SteppedStream
 
 pytestmark = pytest.mark.anyio
 
 FAR = 1e6
-REFUSED, DEADLY = -1, -2
-
-
-class SteppedStream:
-    """A model whose part says how many steps it takes; each step waits to be let through."""
-
-    def __init__(self, capacity: int = 4) -> None:
-        self.capacity = capacity
-        self.rows: dict[int, int] = {}
-        self.parts: dict[int, int] = {}
-        self.joined: list[list[int]] = []
-        self.evicted: list[int] = []
-        self._tickets = count()
-        self._entered = threading.Semaphore(0)
-        self._gate = threading.Semaphore(0)
-
-    @property
-    def free(self) -> int:
-        return self.capacity - len(self.rows)
-
-    def admit(self, parts: Sequence[int]) -> list[int | Exception]:
-        self.joined.append(list(parts))
-        return [self._seat(part) for part in parts]
-
-    def _seat(self, part: int) -> int | Exception:
-        if part == REFUSED:
-            return InvalidInput("bad")
-        ticket = next(self._tickets)
-        self.rows[ticket], self.parts[ticket] = part, part
-        return ticket
-
-    def step(self) -> list[tuple[int, Any]]:
-        self._entered.release()
-        self._gate.acquire()
-        if DEADLY in self.rows.values():
-            self.rows.clear()
-            raise SystemExit("dead")
-        for ticket in self.rows:
-            self.rows[ticket] -= 1
-        done = [ticket for ticket, left in self.rows.items() if left <= 0]
-        for ticket in done:
-            del self.rows[ticket]
-        return [(ticket, self.parts[ticket] * 10) for ticket in done]
-
-    def evict(self, ticket: int) -> None:
-        del self.rows[ticket]
-        self.evicted.append(self.parts[ticket])
-
-    def progress(self, ticket: int) -> int:
-        return self.parts[ticket] - self.rows[ticket]
-
-    def let_through(self, steps: int = 1) -> None:
-        self._gate.release(steps)
-
-    async def entered(self) -> None:
-        """Wait until a step has begun."""
-        came = await anyio.to_thread.run_sync(lambda: self._entered.acquire(timeout=10.0))
-        assert came, "no step came"
-
-    async def steps(self, number: int) -> None:
-        """Let that many steps through, and wait for the next one to begin."""
-        for _ in range(number):
-            self.let_through()
-            await self.entered()
-        await turn()
 
 
 @pytest.fixture
