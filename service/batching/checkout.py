@@ -70,6 +70,7 @@ class Checkout(Generic[P]):
     def _abandon(self, items: Sequence[QueuedItem[P]]) -> None:
         """Nobody waits for these items any more: out of the line, and out of work."""
         self._line.leave(items)
+        self._line.abandoned += len(items)
         for item in items:
             self._in_flight.remove(item)
         for run in {item.run for item in items}:

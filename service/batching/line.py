@@ -34,6 +34,7 @@ class Line(Generic[P]):
         self._waiting_s: dict[Priority, float] = {"interactive": 0.0, "bulk": 0.0}
         self._running = 0
         self._running_s = 0.0
+        self.abandoned = 0  # how many items were given up by all who waited, while in work
         self._passed_over = 0  # batches in a row that left a bulk item standing
         self._accepting = True
         self._closed = False
@@ -114,12 +115,12 @@ class Line(Generic[P]):
                 return Taken([], "idle")
             return self._hand_out(self._choose(room))
 
-    def join(self, most: int) -> list[QueuedItem[P]]:
-        """Up to `most` items that may join a run which goes on, without waiting; often none."""
+    def join(self, most: int, since_join_s: float) -> list[QueuedItem[P]]:
+        """Up to `most` items that may join a run which others joined `since_join_s` ago."""
+        if not len(self) or not self._policy.may_join(free=most, since_join_s=since_join_s):
+            return []
         with self._changed:
-            if not len(self) or not self._policy.may_join(
-                free=most, oldest_age_s=self._oldest_age_s()
-            ):
+            if not len(self):
                 return []
             if self._turn_of() == "bulk" and most <= self._policy.join_size:
                 return []

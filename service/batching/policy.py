@@ -26,7 +26,7 @@ class BatchPolicy:
     `look_ahead` is how many waiting items are compared by cost to fill a batch; 0 keeps strict
     order of arrival, which is right where all items cost the same. `join_size` and `join_delay_s`
     are for continuous batching: newcomers join a running model a few at a time, because starting
-    them one by one costs more, unless the oldest has waited long enough; bulk items leave
+    them one by one costs more, unless nobody joined for `join_delay_s`; bulk items leave
     `join_size` places free for interactive ones. `bulk_every` is how many batches in a row may
     pass over a bulk item that waits. `max_queue_s` bounds the queue in predicted seconds.
     """
@@ -37,7 +37,7 @@ class BatchPolicy:
     max_queue_s: float = float("inf")
     look_ahead: int = 0
     join_size: int = 4
-    join_delay_s: float = 0.005
+    join_delay_s: float = 0.01
     bulk_every: int = 8
 
     def __post_init__(self) -> None:
@@ -64,9 +64,13 @@ class BatchPolicy:
             return 0.0
         return max(0.0, self.max_queue_delay_s - oldest_age_s)
 
-    def may_join(self, *, free: int, oldest_age_s: float) -> bool:
-        """Whether newcomers may join a run that goes on and has `free` places for them."""
-        return free >= self.join_size or (free > 0 and oldest_age_s >= self.join_delay_s)
+    def may_join(self, *, free: int, since_join_s: float) -> bool:
+        """Whether newcomers may join a run that goes on and has `free` places for them.
+
+        `since_join_s` is the time since others did. The age of who waits is no measure: where many
+        wait, everybody has waited for long.
+        """
+        return free >= self.join_size or (free > 0 and since_join_s >= self.join_delay_s)
 
     def choose(
         self,

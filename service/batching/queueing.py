@@ -75,12 +75,16 @@ class QueuedItem(Generic[P]):
     share_s: float = 0.0
     key: Hashable | None = None
     gone: bool = False
+    followed: bool = False  # somebody wants to hear of progress
     run: Run[P] | None = None
     trace: RunTrace | None = None
 
     def is_wanted(self, now_s: float) -> bool:
         """Whether somebody still waits for the answer, and in time."""
-        return any(claim.is_open(now_s) for claim in self.claims)
+        for claim in self.claims:  # a loop, since this is asked for every item of every batch
+            if claim.is_open(now_s):
+                return True
+        return False
 
     @property
     def deadline_s(self) -> float:

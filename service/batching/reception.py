@@ -86,6 +86,7 @@ class Reception(Generic[P]):
                 if key is not None:
                     self._in_flight.add(item)
                     self._listener("miss")
+            item.followed |= submission.on_progress is not None
             items.append(item)
         submission.items = items
         for place, answer in kept:

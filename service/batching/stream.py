@@ -74,6 +74,9 @@ class StreamWorker(Generic[P, R]):
         self._residents: dict[int, _Resident[P]] = {}
         self._unanswered: dict[QueuedItem[P], None] = {}  # all that it took, inside or not
         self._worked_s = 0.0
+        self._joined_s = desk.clock()
+        self._abandoned = 0
+        self._earliest_s = float("inf")  # the first deadline of those inside
 
     def __call__(self) -> bool:
         """Take whoever may join, run one step, send the answers; False when all is over."""
@@ -88,13 +91,13 @@ class StreamWorker(Generic[P, R]):
         return True
 
     def _turn(self) -> None:
-        joining, reason = self._joining()
+        began_s = self._desk.clock()
+        joining, reason = self._joining(began_s)
         self._unanswered.update(dict.fromkeys(joining))
         if not self._unanswered:
             return
-        began_s = self._desk.clock()
         refused = self._admit(joining, began_s, reason) if joining else []
-        self._evict_unwanted()
+        self._evict_unwanted(began_s)
         done = self._stream.step() if self._residents else []
         now_s = self._desk.clock()
         self._worked_s += now_s - began_s
@@ -103,15 +106,16 @@ class StreamWorker(Generic[P, R]):
         self._send([*refused, *((resident.item, answer) for resident, answer in answered)])
         self._tell_progress()
 
-    def _joining(self) -> tuple[list[QueuedItem[P]], ReleaseReason]:
+    def _joining(self, now_s: float) -> tuple[list[QueuedItem[P]], ReleaseReason]:
         if not self._residents:
             return self._desk.take(self._stream.free)
-        return self._desk.line.join(self._stream.free), "full"
+        return self._desk.line.join(self._stream.free, now_s - self._joined_s), "full"
 
     def _admit(
         self, items: Sequence[QueuedItem[P]], now_s: float, reason: ReleaseReason
     ) -> list[tuple[QueuedItem[P], Exception]]:
         self._desk.started(items, now_s, reason)
+        self._joined_s = now_s
         refused: list[tuple[QueuedItem[P], Exception]] = []
         tickets = self._stream.admit([item.part for item in items])
         for item, ticket in zip(items, tickets, strict=True):
@@ -119,15 +123,22 @@ class StreamWorker(Generic[P, R]):
                 refused.append((item, ticket))
             else:
                 self._residents[ticket] = _Resident(item, now_s)
+                self._earliest_s = min(self._earliest_s, item.deadline_s)
         return refused
 
-    def _evict_unwanted(self) -> None:
+    def _evict_unwanted(self, now_s: float) -> None:
         """Whoever expired or left in the middle of the run makes room at once."""
+        abandoned = self._desk.line.abandoned
+        if abandoned == self._abandoned and now_s < self._earliest_s:
+            return
+        self._abandoned = abandoned
         tickets = {resident.item: ticket for ticket, resident in self._residents.items()}
         unwanted = self._desk.line.drop(list(tickets))
         for item in unwanted:
             self._stream.evict(tickets[item])
             del self._residents[tickets[item]]
+        inside = [resident.item.deadline_s for resident in self._residents.values()]
+        self._earliest_s = min(inside, default=float("inf"))
         # Most have had their end; but this thread may know of a deadline before their timer does.
         self._send([(item, DeadlineExceeded(LATE)) for item in unwanted])
 
@@ -148,7 +159,7 @@ class StreamWorker(Generic[P, R]):
 
     def _tell_progress(self) -> None:
         for ticket, resident in self._residents.items():
-            if not any(claim.submission.on_progress for claim in resident.item.claims):
+            if not resident.item.followed:
                 continue
             known = self._stream.progress(ticket)
             if known is not None and known != resident.told:

@@ -193,18 +193,18 @@ def test_a_run_with_little_room_takes_no_more_than_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "oldest_age_s", "may"),
+    ("free", "since_join_s", "may"),
     [
         (4, 0.0, True),
         (3, 0.0, False),
-        (3, 0.0049, False),
-        (3, 0.005, True),
+        (3, 0.0099, False),
+        (3, 0.01, True),
         (1, 9.0, True),
         (0, 9.0, False),
     ],
 )
-def test_newcomers_join_together_unless_one_waited_long(
-    free: int, oldest_age_s: float, may: bool
+def test_newcomers_join_together_unless_nobody_joined_for_a_while(
+    free: int, since_join_s: float, may: bool
 ) -> None:
     policy = BatchPolicy(max_batch_size=8, max_queue_size=8)
-    assert policy.may_join(free=free, oldest_age_s=oldest_age_s) is may
+    assert policy.may_join(free=free, since_join_s=since_join_s) is may

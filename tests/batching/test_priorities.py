@@ -116,7 +116,7 @@ def enters(
 
 
 def joining(line: Line[int], free: int) -> list[int]:
-    return [item.part for item in line.join(free)]
+    return [item.part for item in line.join(free, 0.0)]
 
 
 async def test_bulk_that_joins_a_run_leaves_places_for_who_is_in_a_hurry(
@@ -164,13 +164,13 @@ async def test_who_was_passed_over_and_left_earned_nothing_for_those_after_it(
     assert [item.part for item in line.take().items] == [4]
 
 
-async def test_the_oldest_of_both_kinds_says_how_long_a_line_has_waited(
-    line: Line[int], clock: Clock
-) -> None:
+async def test_the_oldest_of_both_kinds_says_how_long_a_line_has_waited(clock: Clock) -> None:
+    rules = BatchPolicy(max_batch_size=8, max_queue_size=9, max_queue_delay_s=0.5)
+    line = Line[int](rules, clock)
     enters(line, clock, [100], "bulk")
-    clock.advance(1 / 128)
+    clock.advance(0.5)
     enters(line, clock, [1], "interactive")
-    assert joining(line, 1) == [1]
+    assert [item.part for item in line.take().items] == [1]
 
 
 async def test_predicted_seconds_are_kept_by_kind_and_end_at_zero(
