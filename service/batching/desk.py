@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +25,7 @@ class Desk(Generic[P, R]):
     """Where a worker finds its work and leaves its answers.
 
     `deliver` takes items and their answers to the event loop, `tell` what is known of one before
-    its answer is complete. `turn` is held while working.
+    its answer is complete. `turn` is what `at_work` holds.
     """
 
     line: Line[P]
@@ -33,6 +34,16 @@ class Desk(Generic[P, R]):
     deliver: Callable[[Sequence[QueuedItem[P]], Sequence[R | Exception]], None]
     tell: Callable[[QueuedItem[P], Any], None]
     turn: Turn = no_turn
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Hold the turn for the block, and tell that a worker is busy."""
+        with self.turn():
+            self.observer.busy(1)
+            try:
+                yield
+            finally:
+                self.observer.busy(-1)
 
     def take(self, room: int | None = None) -> Taken[P]:
         """The batch that is due; empty if others were faster; see `Line.take`."""
@@ -78,7 +89,7 @@ class BatchWorker(Generic[P, R]):
         desk = self._desk
         if not desk.line.wait():
             return False
-        with desk.turn():  # before choosing: a batch goes on forming while its worker waits
+        with desk.at_work():  # before choosing: a batch goes on forming while its worker waits
             batch, reason = desk.take()
             if batch:
                 self._answer(batch, reason)

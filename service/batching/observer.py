@@ -41,6 +41,9 @@ class BatchObserver(Protocol):
     def batch_predicted(self, predicted_s: float, seconds: float) -> None:
         """A batch took `seconds`, and `predicted_s` were expected."""
 
+    def busy(self, by: int) -> None:
+        """So many workers more, or with a negative number fewer, compute."""
+
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:
         """`count` items came to their end; each item does so exactly once."""
 
@@ -75,6 +78,9 @@ class NoObserver:
         """Ignore it."""
 
     def batch_predicted(self, predicted_s: float, seconds: float) -> None:
+        """Ignore it."""
+
+    def busy(self, by: int) -> None:
         """Ignore it."""
 
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:

@@ -82,7 +82,7 @@ class StreamWorker(Generic[P, R]):
         """Take whoever may join, run one step, send the answers; False when all is over."""
         if not self._residents and not self._desk.line.wait():
             return False
-        with self._desk.turn():
+        with self._desk.at_work():
             try:
                 self._turn()
             except BaseException:  # whatever it was doing: nobody is left without an answer

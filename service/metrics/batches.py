@@ -25,6 +25,7 @@ class BatchFamilies:
         self.executions = make.counter("executions", "Batches that ran.", "model")
         self.inferences = make.counter("inferences", "Items that ran.", "model")
         self.items = make.counter("items", "Items by how they ended.", "model", "outcome")
+        self.busy = make.gauge("busy_workers", "Worker threads that compute.", "model")
         self.generated_tokens = make.counter("generated_tokens", "Tokens written.", "model")
 
 
@@ -37,6 +38,7 @@ class BatchMetrics:
         self._size = families.size.labels(model)
         self._executions = families.executions.labels(model)
         self._inferences = families.inferences.labels(model)
+        self._busy = families.busy.labels(model)
         self._tokens = families.generated_tokens.labels(model)
 
     def stage_took(self, stage: Stage, seconds: float) -> None:
@@ -54,6 +56,10 @@ class BatchMetrics:
         self._inferences.inc(size)
         for wait_s in waits_s:
             self._stages["queue"].observe(wait_s)
+
+    def busy(self, by: int) -> None:
+        """So many workers more, or with a negative number fewer, compute."""
+        self._busy.inc(by)
 
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:
         """`count` items came to their end."""

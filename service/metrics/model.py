@@ -113,6 +113,10 @@ class ModelMetrics:
         """`seconds` is asked at each scrape for the predicted time of such a batch."""
         self._schedule.foresees(batch, length, seconds)
 
+    def busy(self, by: int) -> None:
+        """So many workers more, or with a negative number fewer, compute."""
+        self._batches.busy(by)
+
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:
         """`count` items came to their end."""
         self._batches.items_ended(outcome, count)

@@ -67,4 +67,5 @@ def make_batcher(clock: Clock, runner: GatedRunner, observer: Recorder) -> Itera
     for batcher in made:
         batcher.close()
         assert batcher.join(timeout_s=5.0), "a worker did not end"
+    assert observer.at_work == 0
     assert [run.count for run in observer.runs if run.count] == [], "who left was not told"

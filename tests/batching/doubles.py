@@ -112,6 +112,7 @@ class Recorder:
         self.look_ups: Counter[LookUp] = Counter()
         self.stopped = 0
         self.admissions = 0
+        self.at_work = 0
         self.runs: list[Inside] = []
 
     def queue_opened(
@@ -149,6 +150,9 @@ class Recorder:
 
     def run_stopped(self) -> None:
         self.stopped += 1
+
+    def busy(self, by: int) -> None:
+        self.at_work += by
 
     def items_ended(self, outcome: ItemOutcome, count: int) -> None:
         self.ended[outcome] += count

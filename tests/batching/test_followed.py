@@ -30,6 +30,17 @@ async def test_a_batch_tells_what_was_said_when_its_calls_were_admitted(
     assert origins == [["call 1"], ["call 2", "call 2", "call 3"]]
 
 
+async def test_a_worker_counts_as_busy_while_its_batch_runs(
+    make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
+) -> None:
+    batcher = make_batcher(workers=2, max_batch_size=1)
+    calls = [asyncio.create_task(batcher.submit(part, deadline=FAR)) for part in (1, 2, 3)]
+    await runner.entered(2)
+    assert observer.at_work == 2
+    runner.let_through(3)
+    await asyncio.gather(*calls)
+
+
 async def test_a_call_that_shares_the_item_of_another_is_in_its_batch_too(
     make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
 ) -> None:

@@ -35,6 +35,7 @@ def batcher(stream: SteppedStream, clock: Clock, observer: Recorder) -> Iterator
     stream.let_through(1000)
     made.close()
     assert made.join(timeout_s=5.0), "a worker did not end"
+    assert observer.at_work == 0
     assert [run.count for run in observer.runs if run.count] == [], "who left was not told"
 
 

@@ -115,8 +115,11 @@ def test_items_stages_and_tokens_are_counted_by_model(
 ) -> None:
     model = metrics.model("cats", 1)
     model.items_ended("expired", 2)
+    model.busy(2)
+    model.busy(-1)
     model.stage_took("decode", 0.5)
     model.tokens_generated(7)
+    assert registry.get_sample_value("slipway_busy_workers", {"model": "cats"}) == 1
     labels = {"model": "cats", "outcome": "expired"}
     assert registry.get_sample_value("slipway_items_total", labels) == 2
     labels = {"model": "cats", "stage": "decode"}
