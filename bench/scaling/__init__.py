@@ -1,0 +1,1 @@
+"""How a fleet of pods behaves under load: measured service times, simulated queues and scaling."""
