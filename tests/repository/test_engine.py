@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from service.errors import InferenceFailed, InvalidInput
 from service.metrics import Metrics
 from service.repository.live import Engine
+from service.runtime.session import Abort
 
 
 class Task:
@@ -41,6 +42,7 @@ class Runner:
 
     def __init__(self, lost_rows: int = 0) -> None:
         self.batches: list[list[int]] = []
+        self.aborts: list[Any] = []
         self._lost_rows = lost_rows
 
     @property
@@ -53,6 +55,7 @@ class Runner:
 
     def run(self, features: Sequence[int], abort: Any = None) -> Sequence[int]:
         self.batches.append(list(features))
+        self.aborts.append(abort)
         return [found + 10 for found in features][self._lost_rows :]
 
     def close(self) -> None:
@@ -68,6 +71,15 @@ def make_engine(runner: Runner) -> tuple[Engine, CollectorRegistry]:
 def test_answers_come_in_the_order_of_the_parts() -> None:
     engine, _ = make_engine(Runner())
     assert engine.predict_batch(["a", "four", "xx"]) == ["1:11", "4:14", "2:12"]
+
+
+def test_a_run_is_handed_the_means_to_stop_it() -> None:
+    runner = Runner()
+    engine, _ = make_engine(runner)
+    abort = Abort()
+    engine.predict_batch(["a"], abort)
+    engine.predict_batch(["a"])
+    assert runner.aborts == [abort, None]
 
 
 def test_a_part_that_fails_costs_its_neighbours_nothing() -> None:

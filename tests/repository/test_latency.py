@@ -1,0 +1,127 @@
+"""What is measured before the first request, with a clock that a test moves."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from model_zoo.manifest import Limits, Manifest
+from service.batching.cost import LatencyModel
+from service.repository import latency
+from service.repository.latency import measure_batches, measure_stream, shapes_of
+from service.runtime.runner import Runner
+from service.tasks.registry import AnyTask
+from service.tasks.sentiment import CHARACTERS_PER_TOKEN
+from tests.model_zoo.samples import image_model, text_model, translation_model
+
+
+class FakeTask:
+    """Cost like that of a text, up to a most."""
+
+    def __init__(self, most: int = 512) -> None:
+        self._most = most
+
+    def split(self, raw: Any) -> list[Any]:
+        return [raw]
+
+    def cost(self, part: Any) -> int:
+        return min(1 + len(part) // CHARACTERS_PER_TOKEN, self._most) if part else 1
+
+    def preprocess(self, part: Any) -> Any:
+        return part
+
+    def postprocess(self, features: Any, row: Any) -> Any:
+        return row
+
+
+class TimedRunner:
+    """Takes a second an item, and ten times as long for a shape that it sees first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.runs: list[tuple[int, int]] = []
+        self._now_s = 0.0
+        monkeypatch.setattr("time.perf_counter", lambda: self._now_s)
+
+    def run(self, features: Sequence[Any]) -> list[int]:
+        shape = len(features), len(features[0])
+        self._now_s += len(features) * (1.0 if shape in self.runs else 10.0)
+        self.runs.append(shape)
+        return [0] * len(features)
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> TimedRunner:
+    return TimedRunner(monkeypatch)
+
+
+def with_tokens(manifest: Manifest, most: int | None) -> Manifest:
+    return manifest.model_copy(update={"limits": Limits(max_tokens=most)})
+
+
+@pytest.mark.parametrize(
+    ("max_batch_size", "sizes"), [(1, [1]), (4, [1, 4]), (8, [1, 8]), (64, [1, 8, 32])]
+)
+def test_no_batch_is_measured_that_is_larger_than_allowed(
+    max_batch_size: int, sizes: list[int]
+) -> None:
+    assert shapes_of(image_model()[0], max_batch_size) == (sizes, [1])
+
+
+@pytest.mark.parametrize(
+    ("most", "lengths"), [(None, [8, 64, 256]), (512, [8, 64, 256]), (100, [8, 64, 100]), (5, [5])]
+)
+def test_no_text_is_measured_that_is_longer_than_the_model_reads(
+    most: int | None, lengths: list[int]
+) -> None:
+    assert shapes_of(with_tokens(text_model()[0], most), 1)[1] == lengths
+
+
+def test_every_shape_is_run_twice_with_a_text_of_its_length(runner: TimedRunner) -> None:
+    task = FakeTask()
+    measure_batches(cast("AnyTask", task), cast("Runner", runner), text_model()[0], 8)
+    shapes = runner.runs[::2]
+    assert shapes == runner.runs[1::2]
+    assert [size for size, _ in shapes] == [1, 8] * 3
+    costs = [1 + characters // CHARACTERS_PER_TOKEN for _, characters in shapes]
+    assert costs == pytest.approx([8, 8, 64, 64, 256, 256], abs=2)
+
+
+def test_the_faster_of_the_runs_counts(runner: TimedRunner) -> None:
+    model = measure_batches(
+        cast("AnyTask", FakeTask()), cast("Runner", runner), text_model()[0], 32
+    )
+    assert isinstance(model, LatencyModel)
+    assert model.batches == 9
+    assert model.seconds(16, 100) == pytest.approx(16.0)
+
+
+def test_a_text_stops_growing_where_the_cost_does(runner: TimedRunner) -> None:
+    task = FakeTask(most=20)
+    model = measure_batches(cast("AnyTask", task), cast("Runner", runner), text_model()[0], 1)
+    assert max(characters for _, characters in runner.runs) < 256 * len(latency.WORD)
+    assert model.batches == 3
+
+
+def test_images_are_measured_at_one_length(runner: TimedRunner) -> None:
+    measure_batches(cast("AnyTask", FakeTask()), cast("Runner", runner), image_model()[0], 32)
+    assert [size for size, _ in runner.runs] == [1, 1, 8, 8, 32, 32]
+
+
+@pytest.mark.parametrize(("most", "together"), [(2, 2), (64, 8)])
+def test_a_stream_is_measured_by_a_few_sentences_together(
+    runner: TimedRunner, most: int, together: int
+) -> None:
+    class Sentences(FakeTask):
+        def split(self, raw: Any) -> list[str]:
+            return [raw.text]
+
+    task = Sentences()
+    pace = measure_stream(
+        cast("AnyTask", task), cast("Runner", runner), translation_model()[0], most
+    )
+    ((size, characters),) = set(runner.runs)
+    cost = 1 + characters // CHARACTERS_PER_TOKEN
+    assert size == together
+    assert pace.trusted
+    assert pace.share_s(cost) == pytest.approx(1.0)
+    assert pace.stay_s(cost) == pytest.approx(together)
