@@ -10,21 +10,25 @@ import torch
 from numpy.typing import NDArray
 
 from export import plots
-from export.candidate import Candidate, OpenedVariant, answer_of, draft
+from export.candidate import Candidate, answer_of, draft
 from export.console import Story
 from export.convert.resnet_graph import resnet_graph
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.golden import with_self_test
 from export.networks.cnn import ResNet
 from export.options import Options
 from export.provenance import provenance
 from export.quantize.images import quantize_images
+from export.recipes.card_tables import by_class, drawing_examples, served
+from export.recipes.honesty import LabelledItems, TestSplits, calibrated, tell_doubts
 from export.recipes.image_data import QUICK_TRAIN, ImageData, colour_statistics, encoded, load
 from export.recipes.image_training import ImageTraining, train_images
 from export.recipes.judging import Examination, Gates, examine
+from export.recipes.strangers import strange_images
 from export.report import CARD_FILE, CardText, Plot, model_card
 from export.training import History
 from model_zoo.catalog import Catalog
-from model_zoo.manifest import ImageInput, Measurement
+from model_zoo.manifest import ImageInput
 
 NAME = "cifar10-resnet"
 SIDE = 32
@@ -64,9 +68,11 @@ def make(options: Options) -> str:
     )
     story.say("converting and quantizing")
     candidate = _candidate(options, name, data, network, _input(mean, std), history)
-    gates = GATES if data.is_public else QUICK_GATES
-    examine(candidate, gates, _examination(network, data, options), story)
-    folder = candidate.publish(Catalog(options.models), _card(candidate, data, history))
+    candidate = with_self_test(calibrated(candidate, _validation(data), story))
+    gates, test = GATES if data.is_public else QUICK_GATES, _test(data)
+    examine(candidate, gates, _examination(network, data, test), story)
+    tell_doubts(candidate, test, strange_images(data.test.images), story)
+    folder = candidate.publish(Catalog(options.models), _card(candidate, test, history))
     story.say(f"published as {folder}")
     return folder
 
@@ -136,28 +142,25 @@ def _validation_accuracy(candidate: Candidate, data: ImageData) -> float:
     return float(np.mean(_chosen(predictions, data) == data.validation.labels))
 
 
-def _examination(network: ResNet, data: ImageData, options: Options) -> Examination:
+def _validation(data: ImageData) -> list[LabelledItems]:
+    rows = data.validation
+    return [LabelledItems(data.name, "validation", encoded(rows), rows.labels)]
+
+
+def _test(data: ImageData) -> TestSplits:
+    items = LabelledItems(data.name, "test", encoded(data.test), data.test.labels)
+    return TestSplits([items], data.test.names)
+
+
+def _examination(network: ResNet, data: ImageData, test: TestSplits) -> Examination:
     @torch.no_grad()
     def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
         return [answer_of(row) for row in network(torch.from_numpy(np.stack(features))).numpy()]
 
-    def measure(opened: OpenedVariant) -> tuple[Measurement, ...]:
-        chosen = _chosen(opened.predict(encoded(data.test)), data)
-        accuracy = float(np.mean(chosen == data.test.labels))
-        return (
-            Measurement(
-                dataset=data.name,
-                split="test",
-                metric="accuracy",
-                value=accuracy,
-                items=len(data.test),
-            ),
-        )
-
     return Examination(
         items=encoded(data.validation.take(range(min(200, len(data.validation))))),
         torch_answers=torch_answers,
-        measure=measure,
+        measure=test.measure,
         accuracy=AccuracyGate((_floor(data),)),
     )
 
@@ -170,25 +173,28 @@ def _floor(data: ImageData) -> Floor:
     return Floor(data.name, "accuracy", at_least=1.3 * guess, largest_loss=0.05)
 
 
-def _card(candidate: Candidate, data: ImageData, history: History) -> dict[str, bytes]:
-    predictions = candidate.open("int8").predict(encoded(data.test))
-    labels, chosen = data.test.labels, _chosen(predictions, data)
-    probabilities = np.stack([p.probabilities_K for p in predictions])
+def _card(candidate: Candidate, test: TestSplits, history: History) -> dict[str, bytes]:
+    precision, (split,) = served(candidate), test.splits
+    (answer,) = test.answers[precision]
+    labels, chosen, names = split.labels, answer.chosen, test.names
     pictures = [
         Plot("curves.png", plots.training_curves(history.rows), "Training, epoch by epoch"),
         Plot(
             "confusion.png",
-            plots.confusion_matrix(labels, chosen, data.train.names),
-            "Confusion on the test split, int8",
+            plots.confusion_matrix(labels, chosen, names),
+            f"Confusion on the test split, {precision}",
         ),
         Plot(
             "reliability.png",
-            plots.reliability(probabilities, labels),
-            "Confidence against accuracy on the test split, int8",
+            plots.reliability(answer.probabilities_NK, labels),
+            f"Confidence against accuracy on the test split, {precision}",
         ),
     ]
-    card = model_card(candidate.with_evidence({}), CARD_TEXT, pictures)
-    return {CARD_FILE: card.encode(), **{plot.file: plot.png for plot in pictures}}
+    tables = [by_class(names, labels, chosen, f"Test split, {precision}.")]
+    page = model_card(
+        candidate.with_evidence({}), CARD_TEXT, pictures, tables, drawing_examples(candidate)
+    )
+    return {CARD_FILE: page.encode(), **{plot.file: plot.png for plot in pictures}}
 
 
 CARD_TEXT = CardText(

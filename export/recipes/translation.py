@@ -11,17 +11,19 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from export.candidate import Candidate, OpenedVariant, draft
+from export.candidate import Candidate, draft
 from export.console import Story
 from export.convert.transformer_graphs import transformer_graphs
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.golden import with_self_test
 from export.networks.greedy import decode_greedily
 from export.networks.transformer import Transformer, TransformerConfig
 from export.options import Options
 from export.provenance import provenance
 from export.quantize.transformer import calibrate, quantize_transformer
+from export.recipes.foresight import TranslatedSplits, tell_foresight, with_quality
 from export.recipes.judging import Examination, Gates, examine
-from export.recipes.translation_card import card, quality
+from export.recipes.translation_card import card
 from export.recipes.translation_data import QUICK_TRAIN, TranslationData, load
 from export.recipes.translation_training import (
     EncodedPairs,
@@ -34,7 +36,7 @@ from export.recipes.translation_training import (
 from export.tokens import BOS_ID, EOS_ID, PAD_ID, kept_tokenizer, train_translation_tokenizer
 from export.training import History
 from model_zoo.catalog import Catalog
-from model_zoo.manifest import Measurement, TranslationInput
+from model_zoo.manifest import TranslationInput
 from service.runtime.slot_decoder import target_limit
 from service.tasks.base import TranslationText
 
@@ -81,9 +83,11 @@ def make(options: Options) -> str:
     candidate = _candidate(options, name, data, network, tokenizer, validation, history)
     spec = candidate.manifest.preprocessing
     assert isinstance(spec, TranslationInput)
-    gates = GATES if data.is_public else QUICK_GATES
-    examine(candidate, gates, _examination(network, data, spec), story)
-    folder = candidate.publish(Catalog(options.models), card(candidate, data, history))
+    candidate = with_self_test(with_quality(candidate, data.validation, story))
+    gates, test = GATES if data.is_public else QUICK_GATES, TranslatedSplits(data.test)
+    examine(candidate, gates, _examination(network, data, spec, test), story)
+    tell_foresight(candidate, test, story)
+    folder = candidate.publish(Catalog(options.models), card(candidate, test, history))
     story.say(f"published as {folder}")
     return folder
 
@@ -171,7 +175,7 @@ def _calibration(validation: EncodedPairs) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _examination(
-    network: Transformer, data: TranslationData, spec: TranslationInput
+    network: Transformer, data: TranslationData, spec: TranslationInput, test: TranslatedSplits
 ) -> Examination:
     def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
         decoded = (
@@ -186,17 +190,10 @@ def _examination(
         )
         return [Answer(np.array([one.score]), one.ids) for one in decoded]
 
-    def measure(opened: OpenedVariant) -> tuple[Measurement, ...]:
-        return tuple(
-            Measurement(dataset=title, split=split, metric=metric, value=value, items=len(pairs))
-            for title, split, pairs in data.test
-            for metric, value in quality(opened, pairs).items()
-        )
-
     return Examination(
         items=[TranslationText(text) for text in data.validation.sources[:100]],
         torch_answers=torch_answers,
-        measure=measure,
+        measure=test.measure,
         accuracy=AccuracyGate(PUBLIC_FLOORS if data.is_public else _own_floors(data)),
     )
 

@@ -1,50 +1,44 @@
-"""How good a translator is, and the card that says so with its pictures."""
+"""The card of a translator, with its pictures."""
 
 from collections.abc import Sequence
 
 from export import plots
-from export.candidate import Candidate, OpenedVariant
-from export.datasets.rows import SentencePairs
-from export.recipes.translation_data import CAPTION_COPIES, TranslationData
+from export.candidate import Candidate
+from export.recipes.card_tables import by_length, served, translation_examples
+from export.recipes.foresight import TranslatedSplits
+from export.recipes.translation_data import CAPTION_COPIES
 from export.report import CARD_FILE, CardText, Plot, model_card
-from export.scores import bleu, bleu_signature, chrf
+from export.scores import bleu, bleu_signature
 from export.training import History
-from service.tasks.base import TranslationText
 
 
-def quality(opened: OpenedVariant, pairs: SentencePairs) -> dict[str, float]:
-    """BLEU and chrF of greedy translations against one reference each."""
-    translations = _translated(opened, pairs.sources)
-    return {
-        "bleu": bleu(translations, pairs.targets),
-        "chrf": chrf(translations, pairs.targets),
-    }
-
-
-def _translated(opened: OpenedVariant, texts: Sequence[str]) -> list[str]:
-    return [p.text for p in opened.predict([TranslationText(text) for text in texts])]
-
-
-def card(candidate: Candidate, data: TranslationData, history: History) -> dict[str, bytes]:
+def card(candidate: Candidate, test: TranslatedSplits, history: History) -> dict[str, bytes]:
     """README.md and its plots, by file name."""
-    _, _, pairs = data.test[0]
-    translations = _translated(candidate.open("int8"), pairs.sources)
+    precision = served(candidate)
+    dataset, split, pairs = test.splits[0]
+    translations = test.texts[precision][0]
     lengths = [len(text.split()) for text in pairs.sources]
 
     def score(rows: Sequence[int]) -> float:
         return bleu([translations[i] for i in rows], [pairs.targets[i] for i in rows])
 
+    bins = plots.length_bins(lengths, (8, 12, 16, 20), score)
+    told = f"{dataset} {split}, {precision}"
     pictures = [
         Plot("curves.png", plots.training_curves(history.rows), "Training, epoch by epoch"),
         Plot(
             "length.png",
-            plots.score_by_length(
-                plots.length_bins(lengths, (8, 12, 16, 20), score), "BLEU", unit="words"
-            ),
-            f"BLEU by length of the sentence on {data.test[0][0]} {data.test[0][1]}, int8",
+            plots.score_by_length(bins, "BLEU", unit="words"),
+            f"BLEU by length of the sentence on {told}",
         ),
     ]
-    page = model_card(candidate.with_evidence({}), _card_text(), pictures)
+    page = model_card(
+        candidate.with_evidence({}),
+        _card_text(),
+        pictures,
+        [by_length(bins, "BLEU", "words", f"{told}.")],
+        translation_examples(candidate),
+    )
     return {CARD_FILE: page.encode(), **{plot.file: plot.png for plot in pictures}}
 
 
