@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import litserve
+from fastapi import Request
 
 from bench.peers.model import Classifier
 
@@ -15,9 +16,9 @@ class Api(litserve.LitAPI):
         """Open the model."""
         self.classifier = Classifier()
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request: Request) -> Any:
         """One picture."""
-        return self.classifier.decode(request["file"].file.read())
+        return self.classifier.decode(request["file"].file.read())  # type: ignore[index]
 
     def batch(self, inputs: Any) -> Any:
         """As a list."""
