@@ -8,7 +8,9 @@ from pathlib import Path
 
 from export.datasets.errors import DatasetError
 from export.gates import GateFailed
+from export.networks.kinds import IMAGE_KINDS, TEXT_KINDS
 from export.options import Options, OtherRun
+from export.transfer.errors import TransferError
 from model_zoo.catalog import DEFAULT_ROOT
 from model_zoo.errors import ModelZooError
 from service.errors import ServiceError
@@ -29,11 +31,15 @@ examples:
       a CSV, TSV or JSONL with a text and a label a row
   slipway-export translation --data pairs.tsv --languages en-de
       a TSV with a sentence and its translation a row (or --data a.en --targets a.de)
+  slipway-export image-classification --data photos/ --from cifar10-resnet
+      go on from a published model or a checkpoint.pt: a few pictures a class are then enough
   slipway-export image-classification
       the published model, from CIFAR-10 (set SLIPWAY_DATA to the folder that holds it)
 
 A run that is stopped goes on where it was when the same command is given again; --fresh starts
 over. Exit codes: 0 published, 1 not published, 2 wrong usage."""
+
+FAILURES = (GateFailed, DatasetError, OtherRun, TransferError, ModelZooError, ServiceError)
 
 TASKS = {
     "image-classification": "a residual network that names what a picture shows",
@@ -50,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for task in tasks:
             folder = _make(task, parsed)
             print(folder)  # noqa: T201
-    except (GateFailed, DatasetError, OtherRun, ModelZooError, ServiceError) as error:
+    except FAILURES as error:
         print(f"slipway-export: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
@@ -89,6 +95,9 @@ def _options(task: str, parsed: argparse.Namespace) -> Options:
         threads=parsed.threads,
         fresh=parsed.fresh,
         languages=getattr(parsed, "languages", ("en", "de")),
+        origin=getattr(parsed, "origin", None),
+        image_network=getattr(parsed, "image_network", None),
+        text_network=getattr(parsed, "text_network", None),
     )
 
 
@@ -112,8 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(task, help=text, description=f"Make {text}.")
         command.add_argument("--name", help="name of the model (default: the recipe's)")
         _add_common(command)
-        if task == "translation":
-            _add_languages(command)
+        _add_own(command, task)
     everything = commands.add_parser("all", help="all three models, one after another")
     _add_common(everything)
     return parser
@@ -143,6 +151,27 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=1, help="seed of all chance (default: 1)")
     command.add_argument(
         "--threads", type=_positive, default=0, help="CPU threads (default: all that it may use)"
+    )
+
+
+def _add_own(command: argparse.ArgumentParser, task: str) -> None:
+    """What only a single task has."""
+    command.add_argument(
+        "--from",
+        dest="origin",
+        metavar="MODEL",
+        help="begin with the weights of NAME, NAME/VERSION or a checkpoint.pt instead of afresh",
+    )
+    if task == "translation":
+        _add_languages(command)
+        return
+    images = task == "image-classification"
+    kinds = IMAGE_KINDS if images else TEXT_KINDS
+    command.add_argument(
+        "--network",
+        dest="image_network" if images else "text_network",
+        choices=kinds,
+        help=f"kind of network (default: {kinds[0]}, or that of --from)",
     )
 
 

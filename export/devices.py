@@ -15,8 +15,8 @@ def fastest_device() -> torch.device:
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where the network's weights lie."""
-    return next(network.parameters()).device
+    """Where the network's weights lie; the CPU for one without weights."""
+    return next(network.parameters(), torch.empty(0)).device
 
 
 def moved(batch: Any, device: torch.device) -> Any:

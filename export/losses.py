@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from export.devices import full_precision
+
 CHUNK = 256  # tokens; 256 x 8192 logits stay in a processor's last-level cache
 
 
@@ -53,5 +55,8 @@ def linear_cross_entropy(
 
     Equal to `cross_entropy(linear(...), target, label_smoothing=smoothing)` up to rounding.
     """
-    loss: Tensor = _LinearCrossEntropy.apply(hidden_ND, weight_VD, bias_V, target_N, smoothing)
+    with full_precision(hidden_ND.device):
+        loss: Tensor = _LinearCrossEntropy.apply(
+            hidden_ND.to(weight_VD.dtype), weight_VD, bias_V, target_N, smoothing
+        )
     return loss

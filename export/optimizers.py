@@ -10,10 +10,11 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(torch.optim.Optimizer):
-    """For weight matrices only (Jordan 2024, https://kellerjordan.github.io/posts/muon).
+    """For weight matrices and convolutions (Jordan 2024, https://kellerjordan.github.io/posts/muon).
 
     Updates are scaled to the size of Adam's (Liu et al. 2025, arXiv:2502.16982), so that one
-    learning rate suits both. In fp32, because bf16 products are emulated on many CPUs.
+    learning rate suits both. In fp32, because bf16 products are emulated on many CPUs. A
+    convolution counts as the matrix [filters, all that a filter sees].
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Muon(torch.optim.Optimizer):
         state = self.state[matrix]
         momentum = state.setdefault("momentum", torch.zeros_like(matrix))
         momentum.lerp_(matrix.grad, 1 - group["momentum"])
-        update = orthogonalised(matrix.grad.lerp(momentum, group["momentum"]))
+        flat = matrix.grad.lerp(momentum, group["momentum"]).flatten(1)
+        update = orthogonalised(flat).view_as(matrix)
         matrix.mul_(1 - group["lr"] * group["weight_decay"])
-        matrix.add_(update, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+        matrix.add_(update, alpha=-group["lr"] * 0.2 * max(flat.shape) ** 0.5)
 
 
 def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:

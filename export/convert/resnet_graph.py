@@ -35,10 +35,10 @@ class FoldedResNet(nn.Module):
         layers: list[nn.Module] = [network.whitening, nn.ReLU()]
         for stage in network.stages:
             assert isinstance(stage, Stage)
-            convolution, _, norm, _, residual = stage
+            convolution, _, norm, _, *residuals = stage
             # ReLU straight after the convolution: int8 kernels fuse the two.
             layers += [fold(convolution, norm), nn.ReLU(), nn.MaxPool2d(2)]
-            layers.append(FoldedResidual(residual))
+            layers += [FoldedResidual(residual) for residual in residuals]
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(network.head.in_features, network.head.out_features, bias=False)
         self.head.weight.data = network.head.weight.data * network.config.logit_scale

@@ -13,10 +13,12 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class ResNetConfig:
-    """Width of each stage; a stage halves the picture, then refines it in a residual block."""
+    """Width of each stage, and its depth: it halves the picture, then refines it in so many
+    residual blocks."""
 
     classes: int
     widths: tuple[int, ...] = (64, 192, 256)
+    depths: tuple[int, ...] = (1, 1, 1)
     whitening_kernel: int = 2
     logit_scale: float = 1 / 9
 
@@ -36,13 +38,13 @@ class Residual(nn.Module):
 class Stage(nn.Sequential):
     """Widen, halve, normalise, refine. Pooling comes first: the norm then sees a quarter."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, depth: int = 1) -> None:
         super().__init__(
             _convolution(in_channels, out_channels),
             nn.MaxPool2d(2),
             _norm(out_channels),
             nn.ReLU(inplace=True),
-            Residual(out_channels),
+            *(Residual(out_channels) for _ in range(depth)),
         )
 
 
@@ -61,7 +63,8 @@ class ResNet(nn.Module):
         self.whitening = nn.Conv2d(3, filters, kernel, bias=True)
         self.whitening.weight.requires_grad = False
         widths = (filters, *config.widths)
-        self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairwise(widths)))
+        stages = zip(pairwise(widths), config.depths, strict=False)
+        self.stages = nn.Sequential(*(Stage(a, b, depth) for (a, b), depth in stages))
         self.head = nn.Linear(widths[-1], config.classes, bias=False)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:

@@ -142,8 +142,11 @@ class Transformer(nn.Module):
 
     def decode(self, memory_NSD: Tensor, keep: Tensor, target_NT: Tensor) -> Tensor:
         """Logits [N, T, V] of the token after each target token."""
-        hidden_NTD = self.hidden(memory_NSD, keep, target_NT)
-        return functional.linear(hidden_NTD, self.embedding.weight, self.output_bias)
+        return self.logits(self.hidden(memory_NSD, keep, target_NT))
+
+    def logits(self, hidden_D: Tensor) -> Tensor:
+        """Logits [..., V] of what the output layer sees, [..., D]."""
+        return functional.linear(hidden_D, self.embedding.weight, self.output_bias)
 
     def hidden(self, memory_NSD: Tensor, keep: Tensor, target_NT: Tensor) -> Tensor:
         """What the output layer sees, [N, T, D]."""

@@ -40,13 +40,15 @@ class _Batches(CalibrationDataReader):
 def quantize_images(
     model: onnx.ModelProto, images_NCHW: NDArray[np.float32], method: str, batch: int = 50
 ) -> onnx.ModelProto:
-    """An int8 copy, calibrated on these normalised images; the first layer stays in float.
+    """An int8 copy, calibrated on these normalised images; the first convolution stays in float.
 
-    The first layer sees raw colours through filters of very different size: it costs one
+    The first convolution sees raw colours through filters of very different size: it costs one
     percent of the work and most of the error. `method`: minmax, percentile or entropy.
     """
     batches = np.array_split(images_NCHW, max(1, len(images_NCHW) // batch))
-    first = next(node.name for node in model.graph.node if node.op_type == "Conv")
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    # A network without convolutions has its work in its full layers, a residual one nearly none.
+    layers = ["Conv", "MaxPool", "Add", "Relu"] if convolutions else ["Gemm", "Relu"]
     # The quantizer prints its histograms and warns of its own ways: neither helps a reader.
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -66,8 +68,8 @@ def quantize_images(
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,  # seven bits: see export.quantize.weights
-            nodes_to_exclude=[first],
-            op_types_to_quantize=["Conv", "MaxPool", "Add", "Relu"],
+            nodes_to_exclude=convolutions[:1],
+            op_types_to_quantize=layers,
             calibrate_method=METHODS[method],
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )

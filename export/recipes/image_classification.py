@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,26 +11,28 @@ from numpy.typing import NDArray
 from export import plots
 from export.candidate import Candidate, answer_of, draft
 from export.console import Story
-from export.convert.resnet_graph import resnet_graph
+from export.convert.image_graph import image_graph
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
 from export.golden import with_self_test
 from export.networks.cnn import ResNet
+from export.networks.mlp import Mlp
 from export.options import Options
 from export.provenance import provenance
 from export.quantize.images import quantize_images
 from export.recipes.card_tables import by_class, drawing_examples, served
 from export.recipes.honesty import LabelledItems, TestSplits, calibrated, tell_doubts
-from export.recipes.image_data import QUICK_TRAIN, ImageData, colour_statistics, encoded, load
-from export.recipes.image_training import ImageTraining, train_images
+from export.recipes.image_data import ImageData, encoded, load
+from export.recipes.image_network import SIDE, begin, colours_of, settings
+from export.recipes.image_training import train_images
 from export.recipes.judging import Examination, Gates, examine
 from export.recipes.strangers import strange_images
 from export.report import CARD_FILE, CardText, Plot, model_card
 from export.training import History
+from export.transfer.source import open_source
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import ImageInput
 
 NAME = "cifar10-resnet"
-SIDE = 32
 CALIBRATION_IMAGES = 500
 CALIBRATIONS = ("minmax", "percentile")
 GATES: dict[Any, Gates] = {
@@ -44,7 +45,6 @@ QUICK_GATES: dict[Any, Gates] = {
     "int8": Gates(ParityGate(0.6, 0.8), InvarianceGate(1e-4, 1.0)),
 }
 PUBLIC_FLOOR = Floor("CIFAR-10", "accuracy", at_least=0.91, largest_loss=0.005)
-QUICK = ImageTraining(epochs=8, batch=100, widths=(16, 32, 48), average_decay=0.9)
 
 
 def make(options: Options) -> str:
@@ -54,20 +54,21 @@ def make(options: Options) -> str:
     options.start(name)
     data = load(options, _input((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), story)
     options.claim(name, _sources(data))
-    mean, std = colour_statistics([data.train, data.validation])
-    settings = _settings(options, len(data.train))
+    source = open_source(options.origin, "image-classification", options.models)
+    colours = colours_of(source, [data.train, data.validation])
+    network = begin(options, source, data.train, colours)
     story.say(f"training on {len(data.train)} images of {data.name}")
-    network, history = train_images(
+    history = train_images(
+        network,
         data.train,
         data.validation,
-        len(data.train.names),
-        mean,
-        std,
-        settings,
+        colours,
+        settings(options, network, len(data.train)),
         options.folder(name),
     )
     story.say("converting and quantizing")
-    candidate = _candidate(options, name, data, network, _input(mean, std), history)
+    spec = _input(colours.mean, colours.std)
+    candidate = _candidate(options, name, data, network, spec, history)
     candidate = with_self_test(calibrated(candidate, _validation(data), story))
     gates, test = GATES if data.is_public else QUICK_GATES, _test(data)
     examine(candidate, gates, _examination(network, data, test), story)
@@ -77,15 +78,6 @@ def make(options: Options) -> str:
     return folder
 
 
-def _settings(options: Options, rows: int) -> ImageTraining:
-    settings = QUICK if options.quick else ImageTraining()
-    if not options.quick and rows < 10_000:
-        settings = replace(settings, batch=64, epochs=30, average_decay=0.98, patience=10)
-    usual_rows = QUICK_TRAIN if options.quick else 0
-    epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=settings.epochs)
-    return replace(settings, epochs=epochs, seed=options.seed)
-
-
 def _input(mean: tuple[float, float, float], std: tuple[float, float, float]) -> ImageInput:
     return ImageInput(
         height=SIDE, width=SIDE, mean=mean, std=std, interpolation="bilinear", fit="squash"
@@ -93,10 +85,15 @@ def _input(mean: tuple[float, float, float], std: tuple[float, float, float]) ->
 
 
 def _candidate(
-    options: Options, name: str, data: ImageData, network: ResNet, spec: ImageInput, h: History
+    options: Options,
+    name: str,
+    data: ImageData,
+    network: ResNet | Mlp,
+    spec: ImageInput,
+    h: History,
 ) -> Candidate:
     labels = data.train.names
-    fp32 = resnet_graph(network, SIDE, SIDE)
+    fp32 = image_graph(network, SIDE, SIDE)
     files = {
         "config.json": _json(
             {
@@ -127,7 +124,7 @@ def _candidate(
             name=name,
             version=Catalog(options.models).next_version(name),
             task="image-classification",
-            description=f"Small residual network that tells {len(labels)} kinds of picture apart.",
+            description=f"{_kind(network)} that tells {len(labels)} kinds of picture apart.",
             labels=labels,
             preprocessing=spec,
             provenance=provenance(_sources(data), seed=options.seed, seconds=h.seconds),
@@ -135,6 +132,10 @@ def _candidate(
 
     # The better calibration is chosen on validation images; the test split stays unseen.
     return max(map(with_int8, CALIBRATIONS), key=lambda c: _validation_accuracy(c, data))
+
+
+def _kind(network: ResNet | Mlp) -> str:
+    return "Small residual network" if isinstance(network, ResNet) else "Network of full layers"
 
 
 def _validation_accuracy(candidate: Candidate, data: ImageData) -> float:
@@ -152,7 +153,7 @@ def _test(data: ImageData) -> TestSplits:
     return TestSplits([items], data.test.names)
 
 
-def _examination(network: ResNet, data: ImageData, test: TestSplits) -> Examination:
+def _examination(network: ResNet | Mlp, data: ImageData, test: TestSplits) -> Examination:
     @torch.no_grad()
     def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
         return [answer_of(row) for row in network(torch.from_numpy(np.stack(features))).numpy()]

@@ -15,19 +15,30 @@ from torch.nn import functional
 
 from export.datasets.augment import Images, cut_out, mirror, shift
 from export.datasets.rows import LabelledImages
-from export.networks.cnn import ResNet, ResNetConfig
+from export.devices import device_of, fastest_device
+from export.networks.cnn import ResNet
+from export.networks.mlp import Mlp
+from export.optimizers import Muon
 from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
 Labels = NDArray[np.int64]
 
+MUON_DECAY = 0.05
+
 
 @dataclass(frozen=True)
 class ImageTraining:
-    """Rates are for 1,024 images, decoupled from momentum (Jordan 2024, arXiv:2404.00498)."""
+    """`rate` is for 1,024 images and decoupled from momentum (Jordan 2024, arXiv:2404.00498);
+    `matrix_rate` is Muon's, for the convolutions (0: they learn by `rate` like the rest).
+
+    rate_factor: on the rates of what was learnt before, for a network that does not start afresh.
+    """
 
     epochs: int = 16
     batch: int = 256
     rate: float = 11.5
+    matrix_rate: float = 0.0
+    rate_factor: float = 1.0
     bias_rate_factor: float = 64.0
     momentum: float = 0.85
     weight_decay: float = 0.0153
@@ -35,30 +46,33 @@ class ImageTraining:
     shift: int = 2
     cut_out: int = 4
     average_decay: float = 0.995
-    widths: tuple[int, ...] = (48, 160, 256)
     patience: int = 0
     seed: int = 1
 
 
+@dataclass(frozen=True)
+class Colours:
+    """Mean and standard deviation of red, green and blue on a scale of 0 to 1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
 def train_images(
+    network: ResNet | Mlp,
     train: LabelledImages,
     validation: LabelledImages,
-    classes: int,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    colours: Colours,
     settings: ImageTraining,
     folder: Path,
-) -> tuple[ResNet, History]:
-    """Train from scratch; the network comes back in evaluation mode with its best weights."""
-    torch.manual_seed(settings.seed)
-    network = ResNet(ResNetConfig(classes=classes, widths=settings.widths))
-    network.whiten(_to_tensor(train.images[: min(5000, len(train))], mean, std))
-    network.to(memory_format=torch.channels_last)
+) -> History:
+    """Train this network; it comes back on the CPU in evaluation mode with its best weights."""
+    network.to(fastest_device(), memory_format=torch.channels_last)
     batch = min(settings.batch, len(train))
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in _augmented(train, settings, batch, epoch):
-            yield _to_tensor(images, mean, std), torch.from_numpy(labels)
+            yield to_tensor(images, colours), torch.from_numpy(labels)
 
     def loss(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         logits_NK = network(batch[0]).float()
@@ -75,24 +89,23 @@ def train_images(
             patience=settings.patience,
             seed=settings.seed,
         ),
-        Stepper((_optimizer(network, settings, batch),), warm_up_then_decay(0.23, 0.07)),
-        Lesson(batches, loss, lambda network: evaluate_images(network, validation, mean, std)),
+        Stepper(_optimizers(network, settings, batch), warm_up_then_decay(0.23, 0.07)),
+        Lesson(batches, loss, lambda network: evaluate_images(network, validation, colours)),
         folder,
         "images",
     )
     history = trainer.run()
-    return network.eval(), history
+    network.cpu().eval()
+    return history
 
 
 @torch.no_grad()
-def evaluate_images(
-    network: nn.Module, data: LabelledImages, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Scores:
+def evaluate_images(network: nn.Module, data: LabelledImages, colours: Colours) -> Scores:
     """Accuracy and mean cross entropy on a set of images."""
-    correct, loss = 0, 0.0
+    correct, loss, device = 0, 0.0, device_of(network)
     for start in range(0, len(data), 250):
         images, labels = data.images[start : start + 250], data.labels[start : start + 250]
-        logits_NK = network(_to_tensor(images, mean, std)).float()
+        logits_NK = network(to_tensor(images, colours).to(device)).float().cpu()
         target = torch.from_numpy(labels)
         correct += int((logits_NK.argmax(1) == target).sum())
         loss += float(functional.cross_entropy(logits_NK, target, reduction="sum"))
@@ -114,22 +127,35 @@ def _augmented(
         yield cut_out(images, settings.cut_out, generator), train.labels[rows]
 
 
-def _to_tensor(images_NHWC: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    scale_C = 255 * np.asarray(std, np.float32)
-    offset_C = np.asarray(mean, np.float32) / np.asarray(std, np.float32)
+def to_tensor(images_NHWC: Images, colours: Colours) -> Tensor:
+    """Normalised images float32 [N, 3, H, W], channels last in memory."""
+    scale_C = 255 * np.asarray(colours.std, np.float32)
+    offset_C = np.asarray(colours.mean, np.float32) / np.asarray(colours.std, np.float32)
     x_NHWC = np.ascontiguousarray(images_NHWC) / scale_C - offset_C
-    return torch.from_numpy(x_NHWC).permute(0, 3, 1, 2)  # channels last in memory
+    return torch.from_numpy(x_NHWC).permute(0, 3, 1, 2)
 
 
-def _optimizer(network: nn.Module, settings: ImageTraining, batch: int) -> torch.optim.Optimizer:
+def _optimizers(
+    network: ResNet | Mlp, settings: ImageTraining, batch: int
+) -> tuple[torch.optim.Optimizer, ...]:
+    """SGD for all, or Muon for the convolutions and SGD for the rest."""
     per_example = 1024 * (1 + 1 / (1 - settings.momentum))
     rate = settings.rate / per_example * batch
     decay = settings.weight_decay / per_example
+    head = {id(parameter) for parameter in network.head.parameters()}
     learnt = [p for p in network.parameters() if p.requires_grad]
-    biases, weights = [p for p in learnt if p.ndim == 1], [p for p in learnt if p.ndim > 1]
-    factor = settings.bias_rate_factor
+    biases = [p for p in learnt if p.ndim == 1 and id(p) not in head]
+    weights = [p for p in learnt if p.ndim > 1 and id(p) not in head]
+    factor, slowly = settings.bias_rate_factor, settings.rate_factor
     groups = [
-        {"params": weights, "lr": rate, "weight_decay": decay},
-        {"params": biases, "lr": rate * factor, "weight_decay": decay / factor},
+        {"params": list(network.head.parameters()), "lr": rate, "weight_decay": decay},
+        {"params": biases, "lr": rate * factor * slowly, "weight_decay": decay / factor},
     ]
-    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, nesterov=True)
+    muon: tuple[torch.optim.Optimizer, ...] = ()
+    if settings.matrix_rate:
+        matrix_rate = settings.matrix_rate * slowly
+        muon = (Muon(weights, lr=matrix_rate, momentum=0.8, weight_decay=MUON_DECAY),)
+    else:
+        groups.append({"params": weights, "lr": rate * slowly, "weight_decay": decay})
+    sgd = torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, nesterov=True)
+    return (sgd, *muon)

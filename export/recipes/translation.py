@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,17 +16,17 @@ from export.convert.transformer_graphs import transformer_graphs
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
 from export.golden import with_self_test
 from export.networks.greedy import decode_greedily
-from export.networks.transformer import Transformer, TransformerConfig
+from export.networks.transformer import Transformer
 from export.options import Options
 from export.provenance import provenance
 from export.quantize.transformer import calibrate, quantize_transformer
 from export.recipes.foresight import TranslatedSplits, tell_foresight, with_quality
 from export.recipes.judging import Examination, Gates, examine
 from export.recipes.translation_card import card
-from export.recipes.translation_data import QUICK_TRAIN, TranslationData, load
+from export.recipes.translation_data import TranslationData, load
+from export.recipes.translation_network import begin, settings
 from export.recipes.translation_training import (
     EncodedPairs,
-    TranslationTraining,
     encode_pairs,
     padded,
     token_batches,
@@ -35,6 +34,7 @@ from export.recipes.translation_training import (
 )
 from export.tokens import BOS_ID, EOS_ID, PAD_ID, kept_tokenizer, train_translation_tokenizer
 from export.training import History
+from export.transfer.source import open_source, open_vocabulary
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import TranslationInput
 from service.runtime.slot_decoder import target_limit
@@ -57,7 +57,6 @@ PUBLIC_FLOORS = (
     Floor("Tatoeba", "bleu", at_least=25.0, largest_loss=0.5),
 )
 QUICK_FLOOR_CHRF = 5.0
-QUICK = TranslationTraining(epochs=6, batch_tokens=800, average_decay=0.95, matrix_rate=5e-3)
 
 
 def make(options: Options) -> str:
@@ -68,17 +67,22 @@ def make(options: Options) -> str:
     data = load(options, story)
     options.claim(name, data.sources)
     size = QUICK_VOCABULARY if options.quick else VOCABULARY
+    source = open_source(options.origin, "translation", options.models)
     tokenizer = kept_tokenizer(
-        options.folder(name), lambda: train_translation_tokenizer(data.for_vocabulary, size)
+        options.folder(name),
+        lambda: (
+            open_vocabulary(source)
+            if source
+            else train_translation_tokenizer(data.for_vocabulary, size)
+        ),
     )
-    settings = _settings(options, len(data.train))
+    chosen = settings(options, len(data.train))
     train, validation = (
-        encode_pairs(tokenizer, pairs, settings.longest) for pairs in (data.train, data.validation)
+        encode_pairs(tokenizer, pairs, chosen.longest) for pairs in (data.train, data.validation)
     )
+    network = begin(options, source, tokenizer.get_vocab_size())
     story.say(f"training on {len(train)} pairs of sentences")
-    network, history = train_translation(
-        train, validation, _config(options, tokenizer), settings, options.folder(name)
-    )
+    history = train_translation(network, train, validation, chosen, options.folder(name))
     story.say("converting and quantizing")
     candidate = _candidate(options, name, data, network, tokenizer, validation, history)
     spec = candidate.manifest.preprocessing
@@ -90,22 +94,6 @@ def make(options: Options) -> str:
     folder = candidate.publish(Catalog(options.models), card(candidate, test, history))
     story.say(f"published as {folder}")
     return folder
-
-
-def _config(options: Options, tokenizer: Tokenizer) -> TransformerConfig:
-    # The decoder looks for its best token by blocks of 128, so the table is filled up to one.
-    vocabulary = -(-tokenizer.get_vocab_size() // 128) * 128
-    config = TransformerConfig(vocabulary)
-    if options.quick:
-        return replace(config, width=64, feed_forward=128, encoder_layers=2, dropout=0.0)
-    return config
-
-
-def _settings(options: Options, rows: int) -> TranslationTraining:
-    settings = QUICK if options.quick else TranslationTraining()
-    usual_rows = QUICK_TRAIN if options.quick else 0
-    epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=settings.epochs)
-    return replace(settings, epochs=epochs, seed=options.seed)
 
 
 def _candidate(

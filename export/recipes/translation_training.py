@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.datasets.rows import SentencePairs
+from export.devices import device_of, fastest_device, moved
 from export.losses import linear_cross_entropy
-from export.networks.transformer import Transformer, TransformerConfig
+from export.networks.transformer import Transformer
 from export.optimizers import Muon, split_parameters
 from export.padding import pad
 from export.tokens import BOS_ID, PAD_ID
@@ -31,12 +32,15 @@ PairBatch = tuple[Tensor, Tensor]
 @dataclass(frozen=True)
 class TranslationTraining:
     """`batch_tokens` bounds the padded tokens of either side of a batch; `matrix_rate` is Muon's,
-    `rate` Adam's."""
+    `rate` Adam's, `rate_factor` on both for a network that does not start afresh. r_drop: weight of
+    the term that asks two passes with different dropout to agree (0: one pass)."""
 
     epochs: int = 3
     batch_tokens: int = 4096
     rate: float = 2e-3
     matrix_rate: float = 3.5e-3
+    rate_factor: float = 1.0
+    r_drop: float = 0.0
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     warm_up: float = 0.06
@@ -72,21 +76,22 @@ def encode_pairs(tokenizer: Tokenizer, pairs: SentencePairs, longest: int) -> En
 
 
 def train_translation(
+    network: Transformer,
     train: EncodedPairs,
     validation: EncodedPairs,
-    config: TransformerConfig,
     settings: TranslationTraining,
     folder: Path,
-) -> tuple[Transformer, History]:
-    """Train from scratch; the network comes back in evaluation mode with its best weights."""
-    torch.manual_seed(settings.seed)
-    network = Transformer(config)
+) -> History:
+    """Train this network; it comes back on the CPU in evaluation mode with its best weights."""
+    network.to(fastest_device())
 
     def batches(epoch: int) -> Iterator[PairBatch]:
         for rows in token_batches(train, settings.batch_tokens, (settings.seed, epoch)):
             yield padded(train, rows)
 
     def loss(_: nn.Module, batch: PairBatch) -> Tensor:
+        if settings.r_drop:
+            return agreeing_loss(network, batch, settings.label_smoothing, settings.r_drop)
         return _cross_entropy(network, batch, settings.label_smoothing)
 
     def evaluate(network: nn.Module) -> Scores:
@@ -109,7 +114,8 @@ def train_translation(
         "translation",
     )
     history = trainer.run()
-    return network.eval(), history
+    network.cpu().eval()
+    return history
 
 
 def token_batches(data: EncodedPairs, tokens: int, seed: tuple[int, ...]) -> list[Ids]:
@@ -138,9 +144,9 @@ def padded(data: EncodedPairs, rows: Ids) -> PairBatch:
 @torch.no_grad()
 def evaluate_translation(network: nn.Module, data: EncodedPairs, tokens: int) -> Scores:
     """Cross entropy, perplexity and share of right next tokens, given the true ones before."""
-    loss, right, count = 0.0, 0, 0
+    loss, right, count, device = 0.0, 0, 0, device_of(network)
     for rows in token_batches(data, tokens, (0,)):
-        source_NS, target_NT = padded(data, rows)
+        source_NS, target_NT = moved(padded(data, rows), device)
         logits_NTV = network(source_NS, _shifted(target_NT))
         real = target_NT != PAD_ID
         right += int((logits_NTV.argmax(-1) == target_NT)[real].sum())
@@ -159,6 +165,9 @@ def _cross_entropy(network: Transformer, batch: PairBatch, smoothing: float) -> 
     memory_NSD, keep = network.encode(source_NS)
     hidden_NTD = network.hidden(memory_NSD, keep, _shifted(target_NT))
     real = target_NT != PAD_ID
+    if hidden_NTD.is_cuda:  # all logits at once are what a GPU is good at
+        logits = network.logits(hidden_NTD[real]).float()
+        return functional.cross_entropy(logits, target_NT[real], label_smoothing=smoothing)
     return linear_cross_entropy(
         hidden_NTD[real],
         network.embedding.weight,
@@ -168,6 +177,22 @@ def _cross_entropy(network: Transformer, batch: PairBatch, smoothing: float) -> 
     )
 
 
+def agreeing_loss(
+    network: Transformer, batch: PairBatch, smoothing: float, weight: float
+) -> Tensor:
+    """R-Drop (Liang et al. 2021, arXiv:2106.14448): cross entropy of two passes with different
+    dropout, and `weight` times how far their distributions are apart (symmetric KL)."""
+    source_NS, target_NT = (torch.cat([side, side]) for side in batch)
+    memory_NSD, keep = network.encode(source_NS)
+    hidden_NTD = network.hidden(memory_NSD, keep, _shifted(target_NT))
+    real = target_NT != PAD_ID
+    logits = network.logits(hidden_NTD[real]).float()
+    loss = functional.cross_entropy(logits, target_NT[real], label_smoothing=smoothing)
+    first, second = torch.log_softmax(logits, 1).chunk(2)
+    apart = ((first.exp() - second.exp()) * (first - second)).sum(1).mean()
+    return loss + weight * apart / 4
+
+
 def _shifted(target_NT: Tensor) -> Tensor:
     """What the decoder has seen when it must say each target token: BOS, then the ones before."""
     return functional.pad(target_NT[:, :-1], (1, 0), value=BOS_ID)
@@ -175,6 +200,7 @@ def _shifted(target_NT: Tensor) -> Tensor:
 
 def _stepper(network: nn.Module, settings: TranslationTraining) -> Stepper:
     matrices, others = split_parameters(network)
-    muon = Muon(matrices, lr=settings.matrix_rate, weight_decay=settings.weight_decay)
-    adam = torch.optim.AdamW(others, lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    slowly = settings.rate_factor
+    muon = Muon(matrices, lr=slowly * settings.matrix_rate, weight_decay=settings.weight_decay)
+    adam = torch.optim.AdamW(others, lr=slowly * settings.rate, betas=(0.9, 0.98), weight_decay=0.0)
     return Stepper((muon, adam), warm_up_then_decay(settings.warm_up, 0.02))

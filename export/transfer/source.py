@@ -15,16 +15,13 @@ from onnx import numpy_helper
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from export.transfer.errors import TransferError
 from model_zoo.catalog import DEFAULT_ROOT, Catalog, PublishedModel
 from model_zoo.errors import ModelNotFound
 from model_zoo.manifest import Manifest, Task
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
 TOKENIZER_FILE = "tokenizer.json"
-
-
-class TransferError(Exception):
-    """What was learnt before does not fit what is to be learnt now; the message says why."""
 
 
 @dataclass(frozen=True)

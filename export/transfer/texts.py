@@ -10,7 +10,8 @@ from export.convert.text_graph import GATES
 from export.networks.kinds import TEXT_KINDS, TextKind
 from export.networks.ngrams import NgramVotes
 from export.networks.text import TextConfig, TextNetwork
-from export.transfer.source import Checkpoint, Published, Source, TransferError, require
+from export.transfer.errors import TransferError
+from export.transfer.source import Checkpoint, Published, Source, require
 
 HEAD = ("head.weight", "head.bias")
 

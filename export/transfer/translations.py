@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from export.networks.transformer import Transformer, TransformerConfig
-from export.transfer.source import Published, Source, TransferError, require
+from export.transfer.errors import TransferError
+from export.transfer.source import Published, Source, require
 from model_zoo.manifest import TranslationInput
 
 

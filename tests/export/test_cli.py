@@ -105,6 +105,10 @@ def test_help_does_not_wait_for_torch() -> None:
         (["translation", "--languages", "english"], "'english' is not of the form en-de"),
         (["translation", "--languages", "en-"], "'en-' is not of the form en-de"),
         (["image-classification", "--languages", "en-de"], "--languages"),
+        (["image-classification", "--network", "lstm"], "invalid choice: 'lstm'"),
+        (["text-classification", "--network", "mlp"], "invalid choice: 'mlp'"),
+        (["translation", "--network", "gru"], "--network"),
+        (["all", "--from", "reviews-lstm"], "--from"),
         (["text-classification", "--data", "nowhere.csv"], "no file or folder nowhere.csv"),
         (["translation", "--data", "/", "--targets", "nowhere.de"], "no file or folder nowhere.de"),
     ],
@@ -200,3 +204,64 @@ def test_what_passes_its_gates_is_published_and_its_folder_printed(
     assert export(*words) == 1
     assert "OtherRun" in export.err
     assert "--fresh" in export.err
+
+
+def opinions_file(folder: Path, count: int = 120) -> str:
+    data = opinions(count)
+    path = folder / "opinions.csv"
+    rows = [f'"{text}",{label}' for text, label in zip(data.texts, data.labels, strict=True)]
+    path.write_text("\n".join(["text,label", *rows]))
+    return str(path)
+
+
+def test_what_was_learnt_before_is_gone_on_from(export: CommandLine, tmp_path: Path) -> None:
+    words = ("--quick", "--epochs", "1", "--data", opinions_file(tmp_path))
+    assert export("text-classification", *words, "--from", "reviews-lstm", "--name", "mine") == 0
+    made = Catalog(export.models).open("mine")
+    known = Catalog().open("reviews-lstm")
+    assert made.read("tokenizer.json") == known.read("tokenizer.json")
+    assert made.manifest.labels == ("0", "1")
+    # A checkpoint of that run, with its vocabulary beside it, is as good a start.
+    checkpoint = str(export.work / "mine" / "checkpoint.pt")
+    assert export("text-classification", *words, "--from", checkpoint, "--name", "next") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--from", "nobody"], "ModelNotFound: no model 'nobody'"),
+        (["--from", "cifar10-resnet"], "TransferError: cifar10-resnet is a model for image-cl"),
+        (["--from", "reviews-lstm", "--network", "cnn"], "give --network lstm, or none at all"),
+        (["--from", "absent.pt"], "TransferError: there is no checkpoint absent.pt"),
+    ],
+    ids=["unknown", "other task", "other kind", "no file"],
+)
+def test_a_start_that_does_not_fit_is_told_in_a_line(
+    export: CommandLine, tmp_path: Path, words: list[str], said: str
+) -> None:
+    data = opinions_file(tmp_path)
+    assert export("text-classification", "--quick", "--data", data, *words) == 1
+    (line,) = [line for line in export.err.splitlines() if line.startswith("slipway-export:")]
+    assert said in line
+
+
+@pytest.mark.parametrize("kind", ["gru", "cnn"])
+def test_another_kind_of_text_network_passes_the_same_gates(
+    export: CommandLine, tmp_path: Path, kind: str
+) -> None:
+    data = opinions_file(tmp_path, 300)
+    words = ["--quick", "--data", data, "--network", kind, "--name", kind]
+    assert export("text-classification", *words) == 0
+    variants = Catalog(export.models).open(kind).manifest.variants
+    assert {v.precision for v in variants} == {"fp32", "int8"}
+    assert all(v.evidence.parity and v.evidence.invariance for v in variants)
+
+
+def test_a_network_of_full_layers_passes_the_same_gates(
+    export: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLIPWAY_DATA", str(tmp_path))  # without CIFAR-10: drawn shapes
+    assert export("image-classification", "--quick", "--network", "mlp", "--name", "mlp") == 0
+    manifest = Catalog(export.models).open("mlp").manifest
+    assert {v.precision for v in manifest.variants} == {"fp32", "int8"}
+    assert manifest.variants[0].evidence.accuracy[0].value > 0.5

@@ -72,3 +72,13 @@ def test_large_logits_do_not_overflow() -> None:
     expected = plain(hidden, weight, bias, target, 0.0)
     assert torch.isfinite(found)
     torch.testing.assert_close(found, expected)
+
+
+def test_it_stays_exact_inside_mixed_precision() -> None:
+    torch.manual_seed(0)
+    hidden, weight, bias = torch.randn(9, 8), torch.randn(20, 8), torch.randn(20)
+    target = torch.randint(0, 20, (9,))
+    expected = linear_cross_entropy(hidden, weight, bias, target, 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = linear_cross_entropy(hidden, weight, bias, target, 0.1)
+    assert torch.equal(found, expected)

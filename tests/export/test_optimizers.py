@@ -130,3 +130,16 @@ def test_matrices_go_to_muon_and_all_else_to_adam() -> None:
         "convolution.weight",
         "convolution.bias",
     ]
+
+
+def test_a_convolution_moves_as_the_matrix_of_its_filters_does() -> None:
+    torch.manual_seed(5)
+    start, gradient = torch.randn(6, 2, 3, 3), torch.randn(6, 2, 3, 3)
+    found = []
+    for shape in ((6, 2, 3, 3), (6, 18)):
+        weight = nn.Parameter(start.reshape(shape).clone())
+        weight.grad = gradient.reshape(shape).clone()
+        Muon([weight], lr=0.1).step()
+        found.append(weight.detach().reshape(6, 18))
+    torch.testing.assert_close(found[0], found[1])
+    assert not torch.allclose(found[0], start.reshape(6, 18), atol=1e-3)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from export.networks.cnn import ResNet, ResNetConfig
 from export.networks.kinds import TextKind
+from export.networks.mlp import Mlp, MlpConfig
 from export.networks.ngrams import NgramVotes
 from export.networks.text import TextConfig, TextNetwork
 from export.networks.transformer import Transformer, TransformerConfig
@@ -54,16 +55,25 @@ class Source:
 
 
 @torch.no_grad()
-def resnet(seed: int = 0) -> ResNet:
+def resnet(seed: int = 0, depths: tuple[int, ...] = (1, 1)) -> ResNet:
     """Its norms have seen some data: means and variances far from 0 and 1."""
     torch.manual_seed(seed)
-    network = ResNet(ResNetConfig(classes=CLASSES, widths=(8, 12)))
+    network = ResNet(ResNetConfig(classes=CLASSES, widths=(8, 12), depths=depths))
     network.whiten(torch.rand(20, 3, SIDE, SIDE))
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.5)
             module.running_var.uniform_(0.3, 3)
             module.bias.normal_(0, 0.3)
+    return network.eval()
+
+
+@torch.no_grad()
+def mlp(seed: int = 0) -> Mlp:
+    torch.manual_seed(seed)
+    network = Mlp(MlpConfig(CLASSES, SIDE, SIDE, widths=(24, 16)))
+    for parameter in network.parameters():
+        parameter.normal_(0, 0.1)
     return network.eval()
 
 

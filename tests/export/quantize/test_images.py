@@ -4,10 +4,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from export.convert.image_graph import image_graph
 from export.convert.resnet_graph import resnet_graph
 from export.quantize.images import METHODS, quantize_images
 from service.runtime.session import open_session
-from tests.export.tiny_networks import SIDE, Floats, images, resnet
+from tests.export.tiny_networks import SIDE, Floats, images, mlp, resnet
 
 pytestmark = pytest.mark.timeout(300)  # torch's exporter and the quantizer take their time
 
@@ -81,3 +82,15 @@ def test_activations_are_unsigned_bytes(int8: onnx.ModelProto) -> None:
 
 def test_the_ways_to_calibrate_are_those_the_recipe_tries() -> None:
     assert {"minmax", "percentile", "entropy"} == set(METHODS)
+
+
+def test_full_layers_are_bytes_all_of_them_where_there_is_no_convolution() -> None:
+    graph = image_graph(mlp(), SIDE, SIDE)
+    int8 = quantize_images(graph, images(40, seed=5).numpy(), "minmax", batch=20)
+    floats = {name for name, v in constants(int8).items() if v.ndim == 2 and v.dtype != np.int8}
+    assert not floats
+    batch = images(30, seed=6).numpy()
+    expected, found = run(graph, batch), run(int8, batch)
+    assert 0 < np.abs(found - expected).max() < 0.2 * np.abs(expected).max()
+    alone = np.concatenate([run(int8, batch[i : i + 1]) for i in range(30)])
+    np.testing.assert_array_equal(alone, found)

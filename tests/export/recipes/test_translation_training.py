@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from export.datasets.generated import sentence_pairs
 from export.datasets.rows import SentencePairs
+from export.networks.transformer import Transformer
 from export.recipes.translation_training import (
     EncodedPairs,
+    agreeing_loss,
     encode_pairs,
     evaluate_translation,
     padded,
@@ -112,3 +117,27 @@ def test_scores_do_not_depend_on_the_size_of_batches(pairs: EncodedPairs) -> Non
     network = transformer()
     one, many = (evaluate_translation(network, few, tokens) for tokens in (1, 500))
     assert one == pytest.approx(many, rel=1e-4)
+
+
+def a_batch() -> tuple[torch.Tensor, torch.Tensor]:
+    pairs = EncodedPairs(sentences([4, 9], 0), sentences([6, 3], 1))
+    return padded(pairs, np.arange(2))
+
+
+def test_without_dropout_two_passes_agree_and_only_the_cross_entropy_is_left() -> None:
+    network, (source, target) = transformer(), a_batch()
+    logits = network(source, functional.pad(target[:, :-1], (1, 0), value=1))
+    real = target != PAD_ID
+    expected = functional.cross_entropy(logits[real], target[real], label_smoothing=0.1)
+    found = agreeing_loss(network, (source, target), smoothing=0.1, weight=5.0)
+    torch.testing.assert_close(found, expected)
+
+
+def test_dropout_makes_two_passes_differ_and_disagreement_costs() -> None:
+    network = Transformer(replace(TRANSLATIONS, dropout=0.3)).train()
+    found = []
+    for weight in (0.0, 1.0, 3.0):
+        torch.manual_seed(1)
+        found.append(agreeing_loss(network, a_batch(), 0.1, weight).item())
+    assert found[1] > found[0]
+    assert found[2] - found[0] == pytest.approx(3 * (found[1] - found[0]), rel=1e-3)

@@ -1,0 +1,42 @@
+"""The translator that a run begins with, new or with what it learnt before, and its settings."""
+
+from dataclasses import replace
+
+import torch
+
+from export.networks.transformer import Transformer, TransformerConfig
+from export.options import Options
+from export.recipes.translation_data import QUICK_TRAIN
+from export.recipes.translation_training import TranslationTraining
+from export.transfer.source import Source
+from export.transfer.translations import start_translator
+
+QUICK = TranslationTraining(epochs=6, batch_tokens=800, average_decay=0.95, matrix_rate=5e-3)
+ON_GPU = TranslationTraining(epochs=12, batch_tokens=8192, r_drop=5.0, matrix_rate=5e-3)
+DROPOUT_ON_GPU = 0.2
+BLOCK = 128
+
+
+def begin(options: Options, source: Source | None, vocabulary: int) -> Transformer:
+    """The network before its first step; raises TransferError where `source` does not fit."""
+    # The decoder looks for its best token by blocks of 128, so the table is filled up to one.
+    plain = TransformerConfig(-(-vocabulary // BLOCK) * BLOCK)
+    torch.manual_seed(options.seed)
+    if torch.cuda.is_available():
+        plain = replace(plain, dropout=DROPOUT_ON_GPU)
+    if source is not None:
+        return start_translator(source, options.languages, plain)
+    if options.quick:
+        plain = replace(plain, width=64, feed_forward=128, encoder_layers=2, dropout=0.0)
+    return Transformer(plain)
+
+
+def settings(options: Options, rows: int) -> TranslationTraining:
+    """Where a GPU makes an epoch cheap: more of them, and two passes that must agree."""
+    chosen = ON_GPU if torch.cuda.is_available() else TranslationTraining()
+    chosen = QUICK if options.quick else chosen
+    if options.origin is not None:
+        chosen = replace(chosen, rate_factor=0.2)
+    usual_rows = QUICK_TRAIN if options.quick else 0
+    epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=chosen.epochs)
+    return replace(chosen, epochs=epochs, seed=options.seed)
