@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 import pytest
 
@@ -37,19 +37,19 @@ class Key:
 
 
 @pytest.fixture(autouse=True)
-def keys() -> Iterator[WeakSet[Key]]:
-    """Every key that is remembered somewhere: after the test none is."""
-    remembered: WeakSet[Key] = WeakSet()
-    yield remembered
-    if remembered:
+def keys() -> Iterator[list[ref[Key]]]:
+    """Every key that was made: after the test none is remembered anywhere."""
+    made: list[ref[Key]] = []
+    yield made
+    if any(key() is not None for key in made):
         gc.collect()
-    assert [key.part for key in remembered] == [], "something is in flight for ever"
+    assert [key() for key in made] == [None] * len(made), "an item is in flight for ever"
 
 
 @pytest.fixture
-def sharing(keys: WeakSet[Key]) -> Sharing[int]:
+def sharing(keys: list[ref[Key]]) -> Sharing[int]:
     def key_of(part: int) -> Key:
-        keys.add(key := Key(part))
+        keys.append(ref(key := Key(part)))
         return key
 
     return Sharing(key_of)
