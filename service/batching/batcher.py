@@ -62,6 +62,7 @@ class Batcher(Generic[P, R]):
         pace: Pace = BatchPace(self.latency, policy.max_batch_size)
         if isinstance(run, Streaming):
             pace = around.pace
+        self.pace = pace
         self._line: Line[P] = Line(policy, clock, pace)
         self._in_flight: InFlight[P] = InFlight(around.sharing)
         self._checkout = Checkout(self._line, self._in_flight, self._observer)

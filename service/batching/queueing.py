@@ -53,10 +53,6 @@ class Claim(NamedTuple):
     submission: Submission[Any]
     place: int
 
-    def is_open(self, now_s: float) -> bool:
-        """Whether somebody still waits for the answer, and in time."""
-        return not self.submission.answer.done() and self.submission.deadline_s > now_s
-
 
 @dataclass(slots=True, eq=False)
 class QueuedItem(Generic[P]):
@@ -82,7 +78,8 @@ class QueuedItem(Generic[P]):
     def is_wanted(self, now_s: float) -> bool:
         """Whether somebody still waits for the answer, and in time."""
         for claim in self.claims:  # a loop, since this is asked for every item of every batch
-            if claim.is_open(now_s):
+            submission = claim.submission
+            if submission.deadline_s > now_s and not submission.answer.done():
                 return True
         return False
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from service.errors import UnknownModel
 from service.http.openapi import PROBLEM
+from service.repository.latency import describe as describe_latency
 from service.repository.live import LiveModel
 from service.repository.models import BrokenModel, Models
 from service.repository.self_test import SelfTestReport
@@ -52,6 +53,7 @@ def describe(live: LiveModel, models: Models) -> dict[str, Any]:
         "self_test": _self_test(live.self_tests),
         "preprocessing": manifest.preprocessing.model_dump(mode="json"),
         "limits": manifest.limits.model_dump(mode="json", exclude_none=True),
+        "latency": describe_latency(manifest, live.batcher),
         "variants": [
             {
                 "precision": variant.precision,

@@ -5,6 +5,7 @@ from threading import Lock
 from typing import Any
 
 from model_zoo.manifest import Manifest
+from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel
 from service.batching.pace import StreamPace
 from service.repository.warm_up import EXAMPLES
@@ -51,6 +52,31 @@ def measure_stream(task: AnyTask, runner: Runner, manifest: Manifest, most: int)
         seconds = _fastest(task, runner, parts)
     pace.measured(sum(task.cost(part) for part in parts), seconds, seconds * len(parts))
     return pace
+
+
+def describe(manifest: Manifest, batcher: Batcher[Any, Any]) -> dict[str, Any]:
+    """What is foreseen of a model at this moment, in milliseconds, for people."""
+    foreseen: dict[str, Any] = {"queue_ms": _ms(batcher.queue_s)}
+    if manifest.task == "translation":
+        pace = batcher.pace
+        return foreseen | {
+            "work_per_token_ms": _ms(pace.share_s(1)),
+            "stay_per_token_ms": _ms(pace.stay_s(1)),
+        }
+    model = batcher.latency
+    sizes, lengths = shapes_of(manifest, SIZES[-1])
+    table = model.table(sizes, lengths)
+    return foreseen | {
+        "batches_seen": model.batches,
+        "parts_ms": {
+            name.removesuffix("_s"): _ms(value) for name, value in model.parts._asdict().items()
+        },
+        "table": [{"batch": n, "length": length, "ms": _ms(s)} for n, length, s in table],
+    }
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 4)
 
 
 def _fastest(task: AnyTask, runner: Runner, parts: list[Any]) -> float:

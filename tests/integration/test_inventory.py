@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -41,6 +42,20 @@ async def test_a_model_tells_where_it_runs_and_why_it_may_be_trusted(
     assert list(model["providers"]) == ["CPUExecutionProvider"]
     assert model["preprocessing"]["max_tokens"] == 64
     assert model["variants"][0]["evidence"]["accuracy"][0]["value"] == 0.5
+
+
+async def test_a_model_tells_how_long_it_will_take(client: httpx.AsyncClient) -> None:
+    async def latency(name: str) -> dict[str, Any]:
+        model = (await client.get(f"/v1/models/{name}")).json()["versions"][0]
+        found: dict[str, Any] = model["latency"]
+        return found
+
+    texts = await latency(TEXTS)
+    assert texts["batches_seen"] >= len(texts["table"]) > 1
+    slowest = max(texts["table"], key=lambda row: (row["batch"], row["length"]))
+    assert slowest["ms"] == max(row["ms"] for row in texts["table"]) > 0.0
+    assert {row["length"] for row in (await latency(IMAGES))["table"]} == {1}
+    assert (await latency(TRANSLATOR))["work_per_token_ms"] > 0.0
 
 
 async def test_an_unknown_model_is_told_which_there_are(client: httpx.AsyncClient) -> None:
