@@ -4,7 +4,7 @@ import time
 from threading import Lock
 from typing import Any
 
-from model_zoo.manifest import Manifest
+from model_zoo.manifest import Manifest, TextInput
 from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel
 from service.batching.pace import StreamPace
@@ -26,7 +26,9 @@ def shapes_of(manifest: Manifest, max_batch_size: int) -> tuple[list[int], list[
     sizes = sorted({min(size, max_batch_size) for size in SIZES})
     if manifest.task == "image-classification":
         return sizes, [1]
-    most = manifest.limits.max_tokens or LENGTHS[-1]
+    spec = manifest.preprocessing
+    read = spec.max_tokens if isinstance(spec, TextInput) else LENGTHS[-1]
+    most = min(read, manifest.limits.max_tokens or read)
     return sizes, sorted({min(length, most) for length in LENGTHS})
 
 
