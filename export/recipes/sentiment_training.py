@@ -41,7 +41,7 @@ class SentimentTraining:
     epochs: int = 7
     batch_windows: int = 64
     batch_rows: int = 128
-    windows: tuple[tuple[float, int], ...] = ((0.3, 100), (0.7, 200), (1.0, 400))
+    windows: tuple[tuple[float, int], ...] = ((0.3, 100), (0.72, 200), (1.0, 400))
     rate: float = 2e-3
     rate_factor: float = 1.0
     weight_decay: float = 0.01
