@@ -28,11 +28,11 @@ def measure(place: Place) -> Iterator[Row]:
 
 async def _leave(server: Serving) -> Row:
     draw = random.Random(0)
-    long = " ".join(sentence(draw) for _ in range(WORDS // 19))
     before = _executed(server)
-    blocking = [_post(server, {"text": [long] * TEXTS}) for _ in range(BLOCKERS)]
-    blockers = [await _ask(server, request) for request in blocking]
-    leavers = [await _ask(server, _post(server, {"text": "left " * 5})) for _ in range(LEAVERS)]
+    blockers = [await _ask(server, _post(server, _long(draw))) for _ in range(BLOCKERS)]
+    # all different, since equal items in flight may run once
+    texts = [f"{sentence(draw)} {place}" for place in range(LEAVERS)]
+    leavers = [await _ask(server, _post(server, text)) for text in texts]
     await _until(lambda: _depth(server) >= LEAVERS)
     waiting = _depth(server)
     for connection in leavers:
@@ -50,8 +50,13 @@ async def _leave(server: Serving) -> Row:
     )
 
 
-def _post(server: Serving, body: dict[str, object]) -> bytes:
-    return server.target.post("/v1/sentiment", json.dumps(body).encode(), "application/json")
+def _long(draw: random.Random) -> list[str]:
+    return [" ".join(sentence(draw) for _ in range(WORDS // 19)) for _ in range(TEXTS)]
+
+
+def _post(server: Serving, text: str | list[str]) -> bytes:
+    body = json.dumps({"text": text}).encode()
+    return server.target.post("/v1/sentiment", body, "application/json")
 
 
 async def _ask(server: Serving, request: bytes) -> Connection:

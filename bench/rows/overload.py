@@ -19,6 +19,8 @@ DEADLINE_S = 1.0
 TIMES = 3.0
 # Capacity is what comes out when there is always a choice of what to run together.
 CLIENTS = 128
+# Many, since equal items in flight may run once.
+PAYLOADS = 4096
 
 
 def measure(place: Place) -> Iterator[Row]:
@@ -30,13 +32,13 @@ def measure(place: Place) -> Iterator[Row]:
 
 
 async def _task(place: Place, server: Serving, task: NativeTask, seconds: float) -> list[Row]:
-    plain = native_requests(server.target, task)
+    plain = native_requests(server.target, task, count=PAYLOADS)
     timed = Target(
         server.target.host,
         server.target.port,
         {"x-request-timeout-ms": f"{DEADLINE_S * 1000:.0f}"},
     )
-    requests = native_requests(timed, task)
+    requests = native_requests(timed, task, count=PAYLOADS)
     await turn(server, plain, CLIENTS, 1.0)
     before = await turn(server, plain, CLIENTS, place.seconds(5.0))
     rate = TIMES * before.rate
