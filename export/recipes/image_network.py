@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from export.datasets.rows import LabelledImages
+from export.devices import fastest_device
 from export.networks.cnn import ResNet, ResNetConfig
 from export.networks.mlp import Mlp, MlpConfig
 from export.options import Options
@@ -17,6 +18,7 @@ from model_zoo.manifest import ImageInput
 
 SIDE = 32
 QUICK = ImageTraining(epochs=8, batch=100, average_decay=0.9)
+ON_GPU = ImageTraining(epochs=64, batch=512, cut_out=8, average_decay=0.998)
 QUICK_WIDTHS = (16, 32, 48)
 WIDTHS = (48, 160, 256)
 FEW_ROWS = 10_000
@@ -52,7 +54,8 @@ def begin(
 
 def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTraining:
     """Small data get small batches and many epochs; what was learnt before moves slowly."""
-    chosen = QUICK if options.quick else ImageTraining()
+    chosen = ON_GPU if fastest_device().type == "cuda" else ImageTraining()
+    chosen = QUICK if options.quick else chosen
     if not options.quick and rows < FEW_ROWS:
         chosen = replace(chosen, batch=64, epochs=30, average_decay=0.98, patience=10)
     if isinstance(network, Mlp):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from export.devices import fastest_device
 from export.networks.transformer import Transformer, TransformerConfig
 from export.options import Options
 from export.recipes.translation_data import QUICK_TRAIN
@@ -22,7 +23,7 @@ def begin(options: Options, source: Source | None, vocabulary: int) -> Transform
     # The decoder looks for its best token by blocks of 128, so the table is filled up to one.
     plain = TransformerConfig(-(-vocabulary // BLOCK) * BLOCK)
     torch.manual_seed(options.seed)
-    if torch.cuda.is_available():
+    if fastest_device().type == "cuda":
         plain = replace(plain, dropout=DROPOUT_ON_GPU)
     if source is not None:
         return start_translator(source, options.languages, plain)
@@ -33,7 +34,7 @@ def begin(options: Options, source: Source | None, vocabulary: int) -> Transform
 
 def settings(options: Options, rows: int) -> TranslationTraining:
     """Where a GPU makes an epoch cheap: more of them, and two passes that must agree."""
-    chosen = ON_GPU if torch.cuda.is_available() else TranslationTraining()
+    chosen = ON_GPU if fastest_device().type == "cuda" else TranslationTraining()
     chosen = QUICK if options.quick else chosen
     if options.origin is not None:
         chosen = replace(chosen, rate_factor=0.2)
