@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from model_zoo.manifest import Limits, Manifest
+from model_zoo.manifest import Limits, Manifest, TextInput
 from service.batching.cost import LatencyModel
 from service.repository import latency
 from service.repository.latency import measure_batches, measure_stream, shapes_of
@@ -55,7 +55,10 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> TimedRunner:
 
 
 def with_tokens(manifest: Manifest, most: int | None) -> Manifest:
-    return manifest.model_copy(update={"limits": Limits(max_tokens=most)})
+    changed: dict[str, Any] = {"limits": Limits(max_tokens=most)}
+    if isinstance(manifest.preprocessing, TextInput):
+        changed["preprocessing"] = manifest.preprocessing.model_copy(update={"max_tokens": 512})
+    return manifest.model_copy(update=changed)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,9 @@ def test_no_text_is_measured_that_is_longer_than_the_model_reads(
 
 def test_every_shape_is_run_twice_with_a_text_of_its_length(runner: TimedRunner) -> None:
     task = FakeTask()
-    measure_batches(cast("AnyTask", task), cast("Runner", runner), text_model()[0], 8)
+    measure_batches(
+        cast("AnyTask", task), cast("Runner", runner), with_tokens(text_model()[0], None), 8
+    )
     shapes = runner.runs[::2]
     assert shapes == runner.runs[1::2]
     assert [size for size, _ in shapes] == [1, 8] * 3
@@ -88,7 +93,7 @@ def test_every_shape_is_run_twice_with_a_text_of_its_length(runner: TimedRunner)
 
 def test_the_faster_of_the_runs_counts(runner: TimedRunner) -> None:
     model = measure_batches(
-        cast("AnyTask", FakeTask()), cast("Runner", runner), text_model()[0], 32
+        cast("AnyTask", FakeTask()), cast("Runner", runner), with_tokens(text_model()[0], None), 32
     )
     assert isinstance(model, LatencyModel)
     assert model.batches == 9
@@ -97,7 +102,9 @@ def test_the_faster_of_the_runs_counts(runner: TimedRunner) -> None:
 
 def test_a_text_stops_growing_where_the_cost_does(runner: TimedRunner) -> None:
     task = FakeTask(most=20)
-    model = measure_batches(cast("AnyTask", task), cast("Runner", runner), text_model()[0], 1)
+    model = measure_batches(
+        cast("AnyTask", task), cast("Runner", runner), with_tokens(text_model()[0], None), 1
+    )
     assert max(characters for _, characters in runner.runs) < 256 * len(latency.WORD)
     assert model.batches == 3
 
