@@ -19,15 +19,15 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 WORKDIR /build
 # The environment that is shipped has no pip; the tools install into it from outside.
 RUN python -m venv tools && python -m venv --without-pip /opt/slipway
-COPY requirements.lock requirements-build.lock requirements-gpu.lock ./
+COPY requirements-tracing.lock requirements-build.lock requirements-gpu.lock ./
 RUN --mount=type=secret,id=ca_bundle \
     set -eu; \
     if [ -f /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi; \
     if [ "$FLAVOUR" = gpu ]; then \
-        sed '/^onnxruntime==/,/[^\\]$/d' requirements.lock > serve.lock; \
+        sed '/^onnxruntime==/,/[^\\]$/d' requirements-tracing.lock > serve.lock; \
         cat requirements-gpu.lock >> serve.lock; \
     else \
-        cp requirements.lock serve.lock; \
+        cp requirements-tracing.lock serve.lock; \
     fi; \
     tools/bin/python -m pip install --require-hashes --requirement requirements-build.lock; \
     tools/bin/python -m pip --python /opt/slipway/bin/python install --no-compile \
@@ -60,11 +60,10 @@ RUN set -eu; \
 RUN set -eu; \
     export ORT_DISABLE_TELEMETRY=1 PYTHONPYCACHEPREFIX=/opt/slipway/bytecode; \
     cd /opt/slipway; \
-    bin/python -c 'import importlib.util, pkgutil, PIL.Image, http.client, httptools, service, uvloop; \
+    bin/python -c 'import importlib, pkgutil, PIL.Image, http.client, httptools, service, uvloop; \
         PIL.Image.init(); \
-        without = ("__main__",) if importlib.util.find_spec("opentelemetry.sdk") else ("__main__", ".tracing."); \
         names = [module.name for module in pkgutil.walk_packages(service.__path__, "service.")]; \
-        [importlib.import_module(name) for name in names if not any(part in name for part in without)]'; \
+        [importlib.import_module(name) for name in names if not name.endswith("__main__")]'; \
     bin/slipway serve --help > /dev/null
 
 FROM ${BASE_IMAGE} AS models

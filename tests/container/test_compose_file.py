@@ -93,7 +93,19 @@ def test_a_dependency_is_waited_for_until_it_is_healthy() -> None:
             assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
 
-@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_spans_go_to_the_collector_that_a_profile_starts() -> None:
+    collector = SERVICES["jaeger"]
+    assert collector["profiles"] == ["tracing"]
+    for name in OURS:
+        assert SERVICES[name]["environment"]["SLIPWAY_TRACING_ENDPOINT"] == "", "off unless asked"
+    variable = '"${SLIPWAY_TRACING_ENDPOINT:-}"'
+    assert COMPOSE.read_text(encoding="utf-8").count(variable) == len(OURS)
+    page = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
+    assert "SLIPWAY_TRACING_ENDPOINT=http://jaeger:4318 docker compose --profile tracing up" in page
+    assert "--enable-feature=exemplar-storage" in SERVICES["prometheus"]["command"]
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana", "jaeger"])
 def test_a_foreign_image_has_a_version(name: str) -> None:
     assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
 

@@ -57,7 +57,7 @@ def test_what_is_taken_away_again_was_locked_and_is_nothing_that_the_server_asks
     named = re.search(r"uninstall --yes --quiet ([^;]+);", script)
     assert named
     away = set(named[1].split())
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    lock = (ROOT / "requirements-tracing.lock").read_text(encoding="utf-8")
     assert away <= set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
     asked = {re.split(r"[=<>]", want)[0] for want in pyproject()["project"]["dependencies"]}
     assert away.isdisjoint(name.replace("_", "-") for name in asked)
@@ -109,20 +109,24 @@ def test_the_gpu_lock_replaces_onnxruntime_by_the_same_version() -> None:
     lock = (ROOT / "requirements-gpu.lock").read_text(encoding="utf-8")
     pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", lock, re.MULTILINE))
     assert len(pins) == len(re.findall(r"--hash=sha256:[0-9a-f]{64}$", lock, re.MULTILINE))
-    serve = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    serve = (ROOT / "requirements-tracing.lock").read_text(encoding="utf-8")
     assert f"onnxruntime=={pins.pop('onnxruntime-gpu')} \\" in serve
     assert all(name.startswith("nvidia-") for name in pins)
 
 
 def test_the_gpu_build_takes_everything_else_from_the_lock_of_the_server() -> None:
     (script,) = [run for run in of("build", "RUN") if "sed" in run]
-    edit = re.search(r"sed '([^']+)' requirements\.lock", script)
+    edit = re.search(r"sed '([^']+)' requirements-tracing\.lock", script)
     assert edit
     done = subprocess.run(
-        ["sed", edit[1], "requirements.lock"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["sed", edit[1], "requirements-tracing.lock"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     kept = re.findall(r"^(\S+)==", done.stdout, re.MULTILINE)
-    serve = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    serve = (ROOT / "requirements-tracing.lock").read_text(encoding="utf-8")
     every = re.findall(r"^(\S+)==", serve, re.MULTILINE)
     assert kept == [name for name in every if name != "onnxruntime"]
     after = done.stdout.split("numpy==")[1].split("opentelemetry-api==")[0]

@@ -27,12 +27,12 @@ def blockbuster() -> BlockBuster | None:
 class Server:
     """A running `slipway serve`, with a home of its own."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, module: str = "service") -> None:
         self.home = home
         self.log = home.parent / f"{home.name}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service", "serve", "--port", "0", *arguments],
+                [sys.executable, "-m", module, "serve", "--port", "0", *arguments],
                 cwd=ROOT,
                 env=environment(home),
                 stdout=subprocess.PIPE,
@@ -78,10 +78,10 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(home: Path, *arguments: str) -> Iterator[Server]:
-    """A server that is gone afterwards, whatever happens."""
+def running(home: Path, *arguments: str, module: str = "service") -> Iterator[Server]:
+    """A server that is gone afterwards, whatever happens; `module` stands in for `service`."""
     home.mkdir(parents=True, exist_ok=True)
-    server = Server(home, *arguments)
+    server = Server(home, *arguments, module=module)
     try:
         yield server
     finally:

@@ -2,9 +2,11 @@
 
 from typing import get_args
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
+from service.cgroup import CpuLimit, Throttling
 from service.metrics import ItemOutcome, Metrics, Outcome, Stage
+from service.metrics.resources import Resources
 
 # what Prometheus adds to every series, and the series that it makes itself
 TARGET_LABELS = {"job", "instance"}
@@ -21,10 +23,15 @@ VALUES: dict[str, set[str]] = {
 def exported() -> dict[str, set[str]]:
     """The labels of every series by its name."""
     registry = CollectorRegistry()
-    metrics = Metrics.create(registry)
+    metrics = Metrics(registry)
+    ProcessCollector(registry=registry)
+    limit = CpuLimit(1.0, Throttling(periods=1, throttled_periods=0, throttled_s=0.0))
+    Resources(registry, lambda: limit, lambda: 1)
     metrics.describe_build("0")
     metrics.model_load_ended(ok=True, seconds=1.0)
     model = metrics.model("m", 1)
+    model.expects(labels=("good",), texts=True)
+    model.texts_read([1], truncated=0, unknown=0)
     model.loaded(variant="fp32", providers=("CPUExecutionProvider",), sha256="0" * 64)
     model.queue_opened(lambda: 0, 1, lambda: 0.0)
     metrics.request_began()

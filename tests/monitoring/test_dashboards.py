@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monitoring.__main__ import texts
 from tests.monitoring.tree import DASHBOARDS, GRAFANA, ROOT, panels, read_dashboard, read_yaml
 
 COLUMNS = 24
@@ -23,6 +24,12 @@ def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
     beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
     above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
     return not (beside or above)
+
+
+def test_the_files_are_what_the_code_makes_of_them() -> None:
+    """If not: python -m monitoring."""
+    written = {path.name: path.read_text(encoding="utf-8") for path in DASHBOARDS}
+    assert written == texts()
 
 
 @each_dashboard
@@ -78,6 +85,17 @@ def test_grafana_finds_source_and_dashboards_where_compose_puts_them() -> None:
     home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert home.name in {path.name for path in DASHBOARDS}
     assert str(home.parent) == provider["options"]["path"]
+
+
+def test_the_point_of_a_slow_request_leads_to_its_trace() -> None:
+    (traces,) = read_yaml(GRAFANA / "provisioning/datasources/jaeger.yml")["datasources"]
+    (way,) = source()["jsonData"]["exemplarTraceIdDestinations"]
+    assert way == {"name": "trace_id", "datasourceUid": traces["uid"]}
+    host, port = traces["url"].removeprefix("http://").split(":")
+    service = read_yaml(ROOT / "docker-compose.yml")["services"][host]
+    assert [published.endswith(f":{port}") for published in service["ports"]] == [True]
+    shown = [target for path in DASHBOARDS for panel in panels(path) for target in panel["targets"]]
+    assert any(target["exemplar"] for target in shown)
 
 
 def test_grafana_and_prometheus_agree_on_the_scrape_interval() -> None:

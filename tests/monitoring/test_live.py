@@ -19,6 +19,7 @@ from PIL import Image
 from tests import tiny_zoo
 from tests.e2e.conftest import Server, running
 from tests.monitoring import promql
+from tests.monitoring.limited import write_limits
 from tests.monitoring.tree import (
     PROMETHEUS,
     RULES,
@@ -60,6 +61,7 @@ class Watched:
     server: Server
     prometheus: httpx.Client
     image: bytes
+    rounds: int = 0
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
         answer = self.prometheus.post("/api/v1/query", data={"query": expression}).json()
@@ -72,7 +74,9 @@ class Watched:
         return any(math.isfinite(float(found["value"][1])) for found in self.ask(expression))
 
     def drive(self) -> None:
-        """One round of everything that clients do, mistakes included."""
+        """One round of everything that clients and the kernel do, mistakes included."""
+        self.rounds += 1
+        write_limits(self.server.home, self.rounds)
         client = self.server.client
         with ThreadPoolExecutor(QUEUE) as clients:
             for _ in range(QUEUE):
@@ -119,7 +123,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     picture = io.BytesIO()
     Image.new("RGB", (40, 30), (0, 255, 0)).save(picture, "PNG")
     options = ("--models", str(zoo), "--max-queue-size", str(QUEUE * 3))
-    with running(folder / "home", *options) as server:
+    write_limits(folder / "home", 0)
+    with running(folder / "home", *options, module="tests.monitoring.limited") as server:
         address = f"127.0.0.1:{free_port()}"
         config = configure(folder, server.url.removeprefix("http://"))
         with (folder / "prometheus.log").open("wb") as log:
