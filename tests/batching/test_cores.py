@@ -111,6 +111,19 @@ def test_who_used_least_goes_first_and_not_who_came_first(clock: Clock) -> None:
     assert order == ["little", "much"]
 
 
+def test_who_comes_just_as_a_core_is_freed_does_not_pass_those_who_wait(clock: Clock) -> None:
+    cores, order = Cores(1, clock), list[str]()
+    much, little = Account(), Watched()
+    use(cores, much, clock, 5.0)
+    crowd = Crowd(cores)
+    with cores.turn(Account()):
+        crowd.comes(little, lambda: order.append("little"))
+    with cores.turn(much):
+        order.append("much")
+    assert crowd.is_done()
+    assert order == ["little", "much"]
+
+
 def test_with_equal_use_who_came_first_goes_first(clock: Clock) -> None:
     cores, order = Cores(1, clock), list[int]()
     crowd = Crowd(cores)
@@ -171,12 +184,14 @@ def test_a_free_core_is_taken_at_once_whoever_asks(clock: Clock) -> None:
     assert greedy.used_s == 200.0
 
 
-def test_cores_that_become_free_together_are_taken_together() -> None:
-    cores, together = Cores(2), threading.Barrier(2)
+def test_cores_that_become_free_together_are_taken_together(clock: Clock) -> None:
+    cores, together = Cores(2, clock), threading.Barrier(2)
+    much, little = Watched(), Watched()
+    use(cores, much, clock, 5.0)
     crowd = Crowd(cores)
     with cores.turn(Account()), cores.turn(Account()):
-        for _ in range(2):
-            crowd.comes(Watched(), lambda: together.wait(SOON_S))
+        for account in (much, little):  # the first of them lets the other go before it
+            crowd.comes(account, lambda: together.wait(SOON_S))
     assert crowd.is_done()
     assert not together.broken
 
