@@ -50,7 +50,13 @@ VARIABLES = {
     "$__rate_interval": "1m",
     "$__range": "5m",
     "$instance": ".*",
-    "$model": tiny_zoo.TEXTS,
+}
+# What a model has no series for: images have no tokens, and translations no labels.
+OF_TEXTS = {"Padding", "Length", "Cut short", "Unknown tokens"}
+SILENT: dict[str, set[str]] = {
+    tiny_zoo.TEXTS: set(),
+    tiny_zoo.TRANSLATOR: {"Labels", "Unknown tokens"},
+    tiny_zoo.IMAGES: OF_TEXTS,
 }
 
 
@@ -148,10 +154,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             process.wait(timeout=30)
 
 
-def as_asked(query: Query) -> str:
+def as_asked(query: Query, model: str = tiny_zoo.TEXTS) -> str:
     """The expression with values for the variables, and with comparisons that always answer."""
     expression = query.expression
-    for variable, value in VARIABLES.items():
+    for variable, value in (VARIABLES | {"$model": model}).items():
         expression = expression.replace(variable, value)
     return promql.compared(expression)
 
@@ -166,6 +172,22 @@ def test_every_panel_rule_and_alert_has_data(watched: Watched) -> None:
         watched.drive()
         missing = [query for query in missing if not watched.has_data(as_asked(query))]
     assert missing == []
+
+
+@pytest.mark.parametrize("model", SILENT)
+def test_the_page_of_a_model_has_every_panel_that_suits_it(watched: Watched, model: str) -> None:
+    asked = [query for query in panel_queries() if query.place.startswith("model.json")]
+    empty = set(asked)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while {title(query) for query in empty} > SILENT[model] and time.monotonic() < deadline_s:
+        watched.drive()
+        empty = {query for query in asked if not watched.has_data(as_asked(query, model))}
+    assert {title(query) for query in empty} == SILENT[model]
+
+
+def title(query: Query) -> str:
+    """Of the panel that asks."""
+    return query.place.removeprefix("model.json: ").rpartition(" ")[0]
 
 
 def test_what_does_not_exist_counts_as_missing(watched: Watched) -> None:
