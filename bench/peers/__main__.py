@@ -24,7 +24,16 @@ from rich.console import Console
 from bench.child import Child
 from bench.machine import describe
 from bench.opened import newest
-from bench.peers.peer import BUILD, PEERS, Peer, raw, running, wait_until_it_answers
+from bench.peers.peer import (
+    BUILD,
+    PEERS,
+    Peer,
+    Running,
+    paused,
+    raw,
+    running,
+    wait_until_it_answers,
+)
 from bench.place import ROOT, Place, stay_on
 from bench.serving import serving
 from service.load.drive import connect_to, run_closed
@@ -77,14 +86,15 @@ def _one(name: str, place: Place, console: Console, *, install_only: bool) -> No
     if install_only:
         return
     stay_on({place.load_core})
-    with _server(peer, place) as target:
+    with _server(peer, place) as server:
+        target = server.target
         requests = [
             (peer.wrap if peer else raw("/v1/classify"))(target, i) for i in small_jpegs(1024)
         ]
         wait_until_it_answers(target, requests[0])
         with Child("bench.image_ceiling", str(place.models), cores={place.core}) as ceiling:
             version = peer.version() if peer else describe().get("commit", "")
-            found = [_measure(name, version, place, target, requests, ceiling, n) for n in CLIENTS]
+            found = [_measure(name, version, place, server, requests, ceiling, n) for n in CLIENTS]
     KEPT.mkdir(parents=True, exist_ok=True)
     (KEPT / f"{name}.json").write_text(json.dumps([asdict(one) for one in found]))
     for one in found:
@@ -92,30 +102,31 @@ def _one(name: str, place: Place, console: Console, *, install_only: bool) -> No
 
 
 @contextmanager
-def _server(peer: Peer | None, place: Place) -> Iterator[Target]:
+def _server(peer: Peer | None, place: Place) -> Iterator[Running]:
     if peer is None:
         with serving(place) as ours:
-            yield ours.target
+            yield Running(ours.target, ours.process_id)
     else:
         model = newest(place.models, "image-classification").folder
-        with running(peer, model, {place.core}, PORT + 10 * PEERS.index(peer)) as target:
-            yield target
+        with running(peer, model, {place.core}, PORT + 10 * PEERS.index(peer)) as theirs:
+            yield theirs
 
 
 def _measure(
     name: str,
     version: str,
     place: Place,
-    target: Target,
+    server: Running,
     requests: list[bytes],
     ceiling: Child,
     clients: int,
 ) -> Found:
     rounds = []
-    _drive(target, requests, clients, 1.0)
+    _drive(server.target, requests, clients, 1.0)
     for _ in range(place.rounds):
-        most = float(ceiling.ask(seconds=2.0, batch_size=8)["rate"])
-        rate, p50_ms, p99_ms = _drive(target, requests, clients, 3.0)
+        with paused(server):
+            most = float(ceiling.ask(seconds=2.0, batch_size=8)["rate"])
+        rate, p50_ms, p99_ms = _drive(server.target, requests, clients, 3.0)
         rounds.append((rate / most, rate, p50_ms, p99_ms))
     middle = [statistics.median(column) for column in zip(*rounds, strict=True)]
     return Found(name, version, clients, *middle)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,8 +145,16 @@ PEERS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server and its first process."""
+
+    target: Target
+    process_id: int
+
+
 @contextmanager
-def running(peer: Peer, model: Path, cores: set[int], port: int) -> Iterator[Target]:
+def running(peer: Peer, model: Path, cores: set[int], port: int) -> Iterator[Running]:
     """The peer's server until the block ends, on these cores."""
     folder = BUILD / "run" / peer.environment.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +171,7 @@ def running(peer: Peer, model: Path, cores: set[int], port: int) -> Iterator[Tar
             preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )
     try:
-        yield Target("127.0.0.1", port)
+        yield Running(Target("127.0.0.1", port), process.pid)
     finally:
         os.killpg(process.pid, 15)
         try:
@@ -170,6 +179,32 @@ def running(peer: Peer, model: Path, cores: set[int], port: int) -> Iterator[Tar
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.wait()
+
+
+@contextmanager
+def paused(target: Running) -> Iterator[None]:
+    """Stop all its processes for a while: some servers look for work without a rest."""
+    processes = _tree(target.process_id)
+    for process in processes:
+        _signal(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            _signal(process, signal.SIGCONT)
+
+
+def _tree(process: int) -> list[int]:
+    found = [process]
+    for thread in Path("/proc", str(process), "task").glob("*/children"):
+        for child in thread.read_text().split():
+            found += _tree(int(child))
+    return found
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
 
 
 def wait_until_it_answers(target: Target, request: bytes) -> None:

@@ -18,7 +18,7 @@ class Api(litserve.LitAPI):
 
     def decode_request(self, request: Request) -> Any:
         """One picture."""
-        return self.classifier.decode(request["file"].file.read())  # type: ignore[index]
+        return self.classifier.decode(request["file"].file.read())
 
     def batch(self, inputs: Any) -> Any:
         """As a list."""
