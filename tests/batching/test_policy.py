@@ -131,6 +131,11 @@ def choose(costs: Sequence[int], *, spare_s: float = 1e6, delay_s: float = 0.0) 
         ([400, 8, 399, 8], [0, 2]),
         # Where it would have to run by itself otherwise, a little padding is cheaper.
         ([16, 12], [0, 1]),
+        ([16, 8], [0, 1]),
+        # With company of its own kind it is not.
+        ([16, 8, 8, 8], [0]),
+        # Who made the batch longer already is not paid for twice.
+        ([8, 11, 13], [0, 1, 2]),
     ],
 )
 def test_nobody_joins_a_batch_that_costs_more_than_one_of_its_own_kind(

@@ -192,3 +192,13 @@ async def test_predicted_seconds_are_kept_by_kind_and_end_at_zero(
     enters(line, clock, [6, 7, 8], "bulk", share_s=0.1)
     line.finished(line.take_all())
     assert (line.waiting_s(), line.running_s, line.idle) == (0.0, 0.0, True)
+
+
+async def test_errors_of_rounding_do_not_add_up(line: Line[int], clock: Clock) -> None:
+    items = [*enters(line, clock, [1], "bulk", share_s=0.1)]
+    items += enters(line, clock, [2], "bulk", share_s=0.2)
+    items += enters(line, clock, [3], "bulk", share_s=0.3)
+    assert line.take().items == items
+    for item in items:
+        line.finished([item])
+    assert line.running_s == 0.0

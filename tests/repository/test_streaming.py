@@ -57,6 +57,9 @@ class Task:
             raise InvalidInput("Send something else.")
         return part
 
+    def partial(self, features: Any, ids: Sequence[int]) -> str | None:
+        return str(features.text[: len(ids)])
+
     def postprocess(self, features: Any, row: Any) -> str:
         return f"{features.text}!"
 
@@ -92,6 +95,10 @@ class Decoder:
             (ticket, ([1], math.nan if row[0].text == "nan" else -0.5, True))
             for ticket, row in done.items()
         ]
+
+    def written(self, ticket: int) -> list[int]:
+        source, left = self.rows[ticket]
+        return list(range(len(source.text) - left))
 
     def evict(self, ticket: int) -> None:
         del self.rows[ticket]
@@ -173,3 +180,18 @@ def test_a_part_is_evicted_wherever_it_is(stream: DecodeStream, decoder: Decoder
     stream.evict(inside)
     assert stream.free == decoder.capacity
     assert stream.step() == []
+
+
+def test_a_part_tells_what_was_written_so_far(stream: DecodeStream) -> None:
+    first, wide = stream.admit([Sentence("abcd", beam=2), Sentence("waits", beam=3)])
+    assert isinstance(first, int)
+    assert isinstance(wide, int)
+    assert stream.progress(first) is None, "it enters with the next step"
+    told = []
+    for _ in range(3):
+        stream.step()
+        told.append(stream.progress(first))
+    assert told == ["a", "ab", "abc"]
+    assert stream.progress(wide) is None
+    stream.evict(first)
+    assert stream.progress(first) is None
