@@ -1,4 +1,4 @@
-"""`slipway models`: what is published, from the manifests alone."""
+"""`slipway models`: what is published, or with --self-test what each variant answers here."""
 
 import argparse
 import sys
@@ -9,10 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from model_zoo.catalog import Catalog, ModelRef
+from model_zoo.catalog import Catalog, ModelRef, PublishedModel
 from model_zoo.errors import ModelZooError
 from model_zoo.manifest import Manifest, Variant
 from service.cli.errors import CommandFailed
+from service.repository.loading import open_runner, possible_choices
+from service.repository.options import LoadOptions
+from service.repository.self_test import SelfTestReport, self_test
+from service.runtime.errors import EngineError
+from service.tasks.registry import make_task
 
 MEGABYTE = 1_000_000
 
@@ -20,6 +25,8 @@ MEGABYTE = 1_000_000
 def run(options: argparse.Namespace) -> int:
     """List the models; exit code 1 if one is broken."""
     catalog = Catalog(options.models) if options.models else Catalog()
+    if options.self_test:
+        return _run_self_tests(catalog)
     found = [(ref, _open(catalog, ref, verify=options.verify)) for ref in catalog.list()]
     if not found:
         raise CommandFailed(f"no models in {catalog.root}; `slipway-export` publishes one")
@@ -28,6 +35,43 @@ def run(options: argparse.Namespace) -> int:
     else:
         Console().print(_table(found))
     return int(any(isinstance(manifest, str) for _, manifest in found))
+
+
+def _run_self_tests(catalog: Catalog) -> int:
+    """Every variant that suits this machine, best first; exit code 1 unless all answer rightly."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "version", "variant", "on", "self-test", "why"):
+        table.add_column(title)
+    sound = True
+    for ref in catalog.list():
+        try:
+            reports = _reports(catalog.open(ref.name, ref.version))
+        except (ModelZooError, EngineError) as error:
+            table.add_row(Text(ref.name), str(ref.version), "", "", "broken", Text(str(error)))
+            sound = False
+            continue
+        for report in reports:
+            cells = (ref.name, str(ref.version), report.variant, report.provider)
+            table.add_row(*map(Text, (*cells, report.outcome, report.reason)))
+            sound &= report.outcome != "failed"
+    Console().print(table)
+    return int(not sound)
+
+
+def _reports(published: PublishedModel) -> list[SelfTestReport]:
+    manifest, options = published.manifest, LoadOptions()
+    task = make_task(manifest, published.read)
+    return [
+        self_test(
+            manifest,
+            choice.variant,
+            published.read,
+            task,
+            open_runner(published, choice, strict=False),
+            choice.providers[0],
+        )
+        for choice in possible_choices(manifest, options)
+    ]
 
 
 def _open(catalog: Catalog, ref: ModelRef, *, verify: bool) -> Manifest | str:
@@ -53,12 +97,12 @@ def _write_json(found: list[tuple[ModelRef, Manifest | str]]) -> None:
 
 def _table(found: list[tuple[ModelRef, Manifest | str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "version", "task", "variant", "MB", "on", "quality"):
+    for title in ("model", "version", "task", "variant", "MB", "on", "self-test", "quality"):
         table.add_column(title, justify="right" if title in ("version", "MB") else "left")
     for ref, manifest in found:
         if isinstance(manifest, str):
             reason = Text(f"broken: {manifest}", style="red", overflow="fold")
-            table.add_row(Text(ref.name), str(ref.version), "", "", "", "", reason)
+            table.add_row(Text(ref.name), str(ref.version), "", "", "", "", "", reason)
             continue
         for place, variant in enumerate(manifest.variants):
             first = (ref.name, str(ref.version), manifest.task) if place == 0 else ("", "", "")
@@ -66,10 +110,11 @@ def _table(found: list[tuple[ModelRef, Manifest | str]]) -> Table:
     return table
 
 
-def _cells(variant: Variant) -> tuple[str, str, str, str]:
+def _cells(variant: Variant) -> tuple[str, str, str, str, str]:
     size = sum(graph.bytes for graph in variant.graphs) / MEGABYTE
     quality = ", ".join(
         f"{found.metric} {found.value:.4g} ({found.dataset} {found.split})"
         for found in variant.evidence.accuracy
     )
-    return variant.precision, f"{size:.1f}", "/".join(variant.providers), quality
+    test = f"{variant.self_test.items} items" if variant.self_test else "none"
+    return variant.precision, f"{size:.1f}", "/".join(variant.providers), test, quality

@@ -33,6 +33,7 @@ MODELS_EXAMPLES = """\
 examples:
   slipway models                          what is published, and how good it is
   slipway models --verify                 read every file and compare its hash
+  slipway models --self-test              ask every variant what it must answer, on this machine
   slipway models --json --models ./my-models
 """
 
@@ -117,6 +118,11 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the manifests as JSON")
     parser.add_argument("--verify", action="store_true", help="read every file, compare its hash")
+    parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="load every variant that suits this machine and tell whether it answers rightly",
+    )
     _add_folder(parser)
     parser.set_defaults(run=_models)
 

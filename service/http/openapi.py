@@ -43,6 +43,7 @@ CLASSIFY_EXAMPLE: Json = {
             "label": "cat",
             "score": 0.98,
             "top": [{"label": "cat", "score": 0.98}, {"label": "dog", "score": 0.01}],
+            "uncertain": False,
         }
     ],
 }
@@ -56,6 +57,7 @@ SENTIMENT_EXAMPLE: Json = {
             "score": 0.97,
             "scores": {"negative": 0.03, "positive": 0.97},
             "truncated": False,
+            "uncertain": False,
         }
     ],
 }
@@ -70,6 +72,7 @@ TRANSLATE_EXAMPLE: Json = {
             "target": "de",
             "score": -0.31,
             "truncated": False,
+            "quality": 0.71,
         }
     ],
 }

@@ -140,3 +140,12 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("slipway ")
+
+
+def test_the_models_answer_for_themselves_on_this_machine(
+    models: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "--models", models, "--self-test"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("no self-test") == 3
+    assert "fp32" in told
