@@ -13,7 +13,7 @@ from service.batching.batcher import Batcher
 from service.batching.isolation import Stoppable
 from service.batching.policy import BatchPolicy
 from service.batching.sharing import Sharing
-from service.errors import Cancelled, DeadlineExceeded
+from service.errors import Cancelled, DeadlineExceeded, InvalidInput
 from service.runtime.session import Abort, open_session
 from tests.batching.doubles import Clock, Recorder, turn
 from tests.runtime.tiny_models import endless_graph
@@ -173,6 +173,19 @@ async def test_a_run_that_is_over_is_stopped_by_nobody(
     assert observer.stopped == 1
     await batcher.drain()
     assert observer.ended == {"ok": 8, "cancelled": 2}
+
+
+async def test_an_error_that_ends_a_whole_request_stops_no_run_that_is_over(
+    make_batcher: MakeBatcher, observer: Recorder
+) -> None:
+    def refuse_first(parts: list[int], brake: Brake) -> list[Any]:
+        return [InvalidInput("no"), *parts[1:]]
+
+    batcher = make_batcher(run=Stoppable(refuse_first, Brake))
+    with pytest.raises(InvalidInput):
+        await batcher.submit_many([1, 2, 3], deadline=FAR)
+    assert observer.stopped == 0
+    assert observer.ended == {"client_error": 1, "cancelled": 2}
 
 
 async def test_a_run_is_wanted_as_long_as_one_shares_an_item_of_it(
