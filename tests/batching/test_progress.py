@@ -161,6 +161,9 @@ async def test_a_stream_learns_its_pace_from_those_it_answered(
     await submitted(batcher, 2, 2, costs=[3, 5])
     assert pace.share_s(8) == pytest.approx(2.0), "two steps for both of them"
     assert pace.stay_s(8) == pytest.approx(4.0), "two steps each"
+    stream.let_through()
+    await submitted(batcher, 1, costs=[8])
+    assert pace.share_s(8) == pytest.approx(8 * (0.9 * 2.0 + 1.0) / (0.9 * 8 + 8)), "one step more"
 
 
 async def test_work_for_those_who_left_is_part_of_the_pace(
