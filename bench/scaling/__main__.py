@@ -108,6 +108,7 @@ def _server(found: LatencyTable, options: argparse.Namespace) -> Server:
         workers=options.workers,
         max_batch_size=options.max_batch_size,
         max_queue_size=options.max_queue_size,
+        run_s=found.model().seconds if found.padded else None,
     )
 
 
@@ -144,11 +145,11 @@ def _show(cases: Sequence[Case], options: argparse.Namespace) -> None:
         }
         settings = {name: str(v) if isinstance(v, Path) else v for name, v in kept.items()}
         write_json(options.json, cases, {**settings, "behaviour": asdict(Behaviour())})
-    if options.plot:
+    if options.plot and len(cases) == 1:
+        plot_course(options.plot, cases[0])
+    elif options.plot:
         x_name = "replicas" if options.what == "replicas" else "target per pod"
-        plot(options.plot, cases, x_name)
-        if len(cases) == 1:
-            plot_course(options.plot, cases[0])
+        plot(options.plot, [case.as_json() for case in cases], x_name)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """The seconds that one worker needs for a batch, measured once and read from a file.
 
-{"machine": …, "models": {name: {"provider", "workers", "batches", "lengths", "seconds", "shares"}}}
+{"machine": …, "models": {name: LatencyTable}}}
 """
 
 from bisect import bisect_left
@@ -11,12 +11,16 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from service.batching.cost import LatencyModel
+
 
 class LatencyTable(BaseModel):
     """t(batch, length) of one model on one worker while `workers` - 1 others run as well.
 
     `seconds[i][j]` is for items padded to `lengths[i]`, `batches[j]` of them. `shares[i]` is the
-    share of items whose length is at most `lengths[i]` and more than the one before.
+    share of items whose length is at most `lengths[i]` and more than the one before. `padded` says
+    that a batch is as long as its longest item, so that the server looks for items alike; in
+    one that is not, each item has its own share of the time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +31,7 @@ class LatencyTable(BaseModel):
     lengths: tuple[int, ...] = Field(min_length=1)
     seconds: tuple[tuple[float, ...], ...]
     shares: tuple[float, ...]
+    padded: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -49,6 +54,14 @@ class LatencyTable(BaseModel):
         return [
             [0.0, *(self._at(row, size) for size in range(1, most + 1))] for row in self.seconds
         ]
+
+    def model(self) -> LatencyModel:
+        """What the server would have learnt from these batches."""
+        learnt = LatencyModel()
+        for length, row in zip(self.lengths, self.seconds, strict=True):
+            for size, seconds in zip(self.batches, row, strict=True):
+                learnt.measured(size, length, seconds)
+        return learnt
 
     def capacity(self, workers: int, most: int) -> float:
         """Items a second of a pod whose batches have the best size, each of items alike."""

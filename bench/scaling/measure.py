@@ -20,6 +20,7 @@ from service.load.pictures import small_jpegs
 from service.runtime.runner import Runner
 from service.tasks.base import TranslationText
 from service.tasks.registry import AnyTask
+from service.tasks.sentiment import Sentiment
 from service.tasks.translation import Translation
 
 TASKS: tuple[TaskName, ...] = ("image-classification", "text-classification", "translation")
@@ -75,6 +76,7 @@ def _table(
         lengths=tuple(length for length, _ in by_length),
         seconds=tuple(rows),
         shares=tuple(len(some) / count for _, some in by_length),
+        padded=isinstance(task, Sentiment),
     )
 
 

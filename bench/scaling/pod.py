@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
-from service.batching.policy import BatchPolicy
+from service.batching.policy import BatchPolicy, RunSeconds
 
 LOOK_AHEAD = 4  # batches' worth of waiting items, as in the server
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What every pod of a fleet is. `seconds[length index][batch size]` as in LatencyTable."""
+    """What every pod of a fleet is. `seconds[length index][batch size]` as in LatencyTable.
+
+    With `run_s`, what a batch is expected to take, a batch is padded to its longest item and made
+    of items alike; without it each item takes its own share of the time.
+    """
 
     lengths: Sequence[int]
     seconds: Sequence[Sequence[float]]
@@ -26,16 +30,24 @@ class Server:
     max_batch_size: int = 32
     max_queue_size: int = 128
     deadline_s: float = 30.0
+    run_s: RunSeconds | None = None
 
     @property
     def policy(self) -> BatchPolicy:
         """That of the server; it looks ahead where items are padded to each other's length."""
-        ahead = LOOK_AHEAD * self.max_batch_size if len(self.lengths) > 1 else 0
+        ahead = LOOK_AHEAD * self.max_batch_size if self.run_s else 0
         return BatchPolicy(
             max_batch_size=self.max_batch_size,
             max_queue_size=self.max_queue_size,
             look_ahead=ahead,
         )
+
+    def batch_s(self, lengths: Sequence[int]) -> float:
+        """What a batch of items with these indices of length takes."""
+        size = len(lengths)
+        if self.run_s is not None or len(self.seconds) == 1:
+            return self.seconds[max(lengths)][size]
+        return sum(self.seconds[length][size] for length in lengths) / size
 
     def work_s(self, counts: Sequence[int]) -> float:
         """Until an idle pod has taken all of so many items a length, in full batches of a kind.
@@ -52,7 +64,6 @@ class Outcome:
     """What became of the items of a fleet."""
 
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
-    waits_s: "array[float]" = field(default_factory=lambda: array("d"))
     arrived: int = 0
     shed: int = 0
     expired: int = 0
@@ -73,7 +84,6 @@ class Pod:
         self._queue: deque[tuple[float, int]] = deque()
         self._free = [ready_s] * server.workers
         self._policy = server.policy
-        self._row_of = dict(zip(server.lengths, server.seconds, strict=True))
 
     @property
     def waiting(self) -> int:
@@ -124,24 +134,23 @@ class Pod:
             outcome.expired += 1
         if not queue:
             return
-        batch = [queue.popleft()] if len(queue) == 1 else self._choose(start_s)
-        end_s = start_s + server.seconds[max(length for _, length in batch)][len(batch)]
+        if len(queue) > 1 and server.run_s is not None:
+            batch = self._choose(start_s)
+        else:
+            batch = [queue.popleft() for _ in range(min(len(queue), server.max_batch_size))]
+        end_s = start_s + server.batch_s([length for _, length in batch])
         heapq.heapreplace(self._free, end_s)
-        outcome.waits_s.extend(start_s - arrived_s for arrived_s, _ in batch)
-        outcome.latencies_s.extend(end_s - arrived_s for arrived_s, _ in batch)
+        outcome.latencies_s.extend([end_s - arrived_s for arrived_s, _ in batch])
 
     def _choose(self, start_s: float) -> list[tuple[float, int]]:
         queue, lengths = self._queue, self._server.lengths
         window = list(islice(queue, self._policy.window))
         spare_s = queue[0][0] + self._server.deadline_s - start_s
         costs = [lengths[length] for _, length in window]
-        places = set(self._policy.choose(costs, run_s=self._run_s, spare_s=spare_s).places)
+        places = set(self._policy.choose(costs, run_s=self._server.run_s, spare_s=spare_s).places)
         for _ in window:
             queue.popleft()
         queue.extendleft(
             item for place, item in reversed([*enumerate(window)]) if place not in places
         )
         return [item for place, item in enumerate(window) if place in places]
-
-    def _run_s(self, size: int, cost: int) -> float:
-        return self._row_of[cost][size]

@@ -12,6 +12,8 @@ from bench.scaling.simulation import Result
 
 COLUMNS = ("value", "p50 ms", "p99 ms", "p99.9 ms", "unanswered", "pods", "pod-hours")
 
+SHOWN = {"p99_ms": "p99 in ms", "percent": "not answered in %", "pod_hours": "pod-hours"}
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -65,26 +67,23 @@ def write_json(path: Path, cases: Sequence[Case], settings: dict[str, Any]) -> N
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def plot(path: Path, cases: Sequence[Case], x_name: str) -> None:
-    """Latency, share without an answer and cost against what was varied; a line a model and trace.
+def plot(path: Path, rows: Sequence[dict[str, Any]], x_name: str) -> None:
+    """Latency, share without an answer and cost against what was varied; a line a model, signal
+    and trace. `rows` are cases as JSON.
 
     Raises SystemExit where matplotlib is missing.
     """
     axes, save = _axes(3)
-    lines: dict[tuple[str, str], list[Case]] = {}
-    for case in cases:
-        lines.setdefault((case.model, case.trace), []).append(case)
-    for (model, trace), some in lines.items():
-        shown = [case.figures() for case in some]
-        values = [case.value for case in some]
-        for axis, name in zip(axes, ("p99_ms", "unanswered", "pod_hours"), strict=True):
-            factor = 100.0 if name == "unanswered" else 1.0
-            heights = [row[name] * factor for row in shown]
-            axis.plot(values, heights, "o-", label=f"{model}, {trace}")
-    for axis, name in zip(axes, ("p99 in ms", "not answered in %", "pod-hours"), strict=True):
-        axis.set(xlabel=x_name, ylabel=name, xscale="log")
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        name = f"{row['model']}, {row['signal']}, {row['trace']}"
+        lines.setdefault(name, []).append({**row, "percent": 100.0 * row["unanswered"]})
+    for axis, (name, label) in zip(axes, SHOWN.items(), strict=True):
+        for line, some in lines.items():
+            axis.plot([row["value"] for row in some], [row[name] for row in some], "o-", label=line)
+        axis.set(xlabel=x_name, ylabel=label, xscale="log")
     axes[0].set_yscale("log")
-    axes[-1].legend(fontsize=7)
+    axes[-1].legend(fontsize=6)
     save(path)
 
 

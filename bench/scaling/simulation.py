@@ -100,7 +100,8 @@ class _Fleet:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._random = np.random.default_rng(plan.seed)
+        # one for the load, the same whatever the fleet does, and one for the balancer
+        self._random, self._balance = map(np.random.default_rng, ((plan.seed, 0), (plan.seed, 1)))
         self._result = Result(Outcome(), [])
         self._numbers: dict[Pod, int] = {}
         self._pods = [self._new(0.0) for _ in range(plan.replicas)]
@@ -114,7 +115,7 @@ class _Fleet:
         arrivals = draw(plan.trace.rate, begin_s, end_s, self._random)
         lengths = self._random.choice(len(plan.shares), len(arrivals), p=plan.shares)
         ready = [pod for pod in self._pods if pod.ready_s <= begin_s]
-        chosen = self._random.integers(len(ready), size=len(arrivals))
+        chosen = self._balance.integers(len(ready), size=len(arrivals))
         for number, pod in enumerate(ready):
             mine = chosen == number
             pod.run(arrivals[mine].tolist(), lengths[mine].tolist(), end_s)

@@ -36,6 +36,12 @@ def test_capacity_is_that_of_the_best_batches() -> None:
     assert table.capacity(3, 1) == pytest.approx(3 / 1.5)
 
 
+def test_the_server_would_learn_the_same_times() -> None:
+    learnt = LatencyTable(**TABLE).model()
+    assert learnt.seconds(4, 20) == pytest.approx(5.0, rel=0.1)
+    assert learnt.seconds(1, 10) == pytest.approx(1.0, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -11,12 +11,9 @@ from bench.scaling.pod import Outcome, Pod, Server
 
 def one_worker(**changes: object) -> Server:
     """1 s for one item, 1.5 s for two; of the second length ten times that."""
-    values = {"workers": 1, "max_batch_size": 2, "max_queue_size": 10, **changes}
-    return Server(
-        lengths=[10, 100],
-        seconds=[[0.0, 1.0, 1.5], [0.0, 10.0, 15.0]],
-        **values,  # type: ignore[arg-type]
-    )
+    rows = ((0.0, 1.0, 1.5), (0.0, 10.0, 15.0))
+    values = {"workers": 1, "max_batch_size": 2, "max_queue_size": 10, "lengths": [10, 100]}
+    return Server(**{**values, "seconds": rows, **changes})  # type: ignore[arg-type]
 
 
 def served(server: Server, arrivals: list[float], lengths: list[int] | None = None) -> Outcome:
@@ -31,30 +28,33 @@ def test_an_item_that_comes_to_an_idle_pod_waits_for_nothing() -> None:
 
 def test_who_comes_while_a_batch_runs_goes_together_in_the_next() -> None:
     outcome = served(one_worker(), [0.0, 0.25, 0.5])
-    assert [*outcome.waits_s] == [0.0, 0.75, 0.5]
     assert [*outcome.latencies_s] == [1.0, 2.25, 2.0]
 
 
 def test_a_batch_is_never_larger_than_it_may_be() -> None:
-    assert [*served(one_worker(), [0.0, 0.1, 0.2, 0.3]).waits_s] == pytest.approx(
-        [0.0, 0.9, 0.8, 2.2]
+    assert [*served(one_worker(), [0.0, 0.1, 0.2, 0.3]).latencies_s] == pytest.approx(
+        [1.0, 2.4, 2.3, 3.2]
     )
 
 
-def test_a_batch_takes_as_long_as_its_longest_item() -> None:
-    cheap = Server(lengths=[10, 20], seconds=[[0.0, 1.0, 1.5], [0.0, 1.2, 1.6]], workers=1)
-    outcome = Outcome()
-    Pod(replace(cheap, max_batch_size=2), outcome).run([0.0, 0.5, 0.5], [0, 0, 1])
-    assert [*outcome.latencies_s] == pytest.approx([1.0, 2.1, 2.1])
+@pytest.mark.parametrize(("padded", "seconds"), [(True, 1.6), (False, 1.55)])
+def test_a_padded_batch_takes_as_long_as_its_longest_item(padded: bool, seconds: float) -> None:
+    rows = {10: (0.0, 1.0, 1.5), 20: (0.0, 1.2, 1.6)}
+    server = one_worker(lengths=[*rows], seconds=[*rows.values()])
+    server = replace(server, run_s=(lambda size, length: rows[length][size]) if padded else None)
+    outcome = served(server, [0.0, 0.5, 0.5], [0, 0, 1])
+    assert [*outcome.latencies_s] == pytest.approx([1.0, 0.5 + seconds, 0.5 + seconds])
 
 
 def test_a_long_item_does_not_go_with_short_ones_that_it_would_hold_up() -> None:
-    outcome = served(one_worker(), [0.0, 0.5, 0.6, 0.7], [0, 0, 1, 0])
+    rows = {10: (0.0, 1.0, 1.5), 100: (0.0, 10.0, 15.0)}
+    server = one_worker(run_s=lambda size, length: rows[length][size])
+    outcome = served(server, [0.0, 0.5, 0.6, 0.7], [0, 0, 1, 0])
     assert [*outcome.latencies_s] == pytest.approx([1.0, 2.0, 1.8, 11.9])
 
 
 def test_a_second_worker_takes_what_the_first_leaves() -> None:
-    assert [*served(one_worker(workers=2), [0.0, 0.5]).waits_s] == [0.0, 0.0]
+    assert [*served(one_worker(workers=2), [0.0, 0.5]).latencies_s] == [1.0, 1.0]
 
 
 def test_a_full_queue_refuses() -> None:
@@ -71,7 +71,7 @@ def test_who_waited_past_the_deadline_is_left_out() -> None:
 def test_a_pod_that_is_not_ready_yet_begins_late() -> None:
     outcome = Outcome()
     Pod(one_worker(), outcome, ready_s=3.0).run([1.0], [0])
-    assert [*outcome.waits_s] == [2.0]
+    assert [*outcome.latencies_s] == [3.0]
 
 
 def test_what_waits_is_told_in_items_and_in_seconds() -> None:
@@ -102,7 +102,8 @@ def test_one_worker_without_batches_waits_as_theory_says(load: float) -> None:
     random = np.random.default_rng(7)
     arrivals = np.cumsum(random.exponential(1.0 / load, 80_000)).tolist()
     outcome = served(one_worker(max_batch_size=1, max_queue_size=10**9, deadline_s=1e9), arrivals)
-    assert np.mean(outcome.waits_s) == pytest.approx(load / (2.0 * (1.0 - load)), rel=0.06)
+    mean_wait_s = np.mean(outcome.latencies_s) - 1.0
+    assert mean_wait_s == pytest.approx(load / (2.0 * (1.0 - load)), rel=0.06)
 
 
 @pytest.mark.parametrize("seed", range(5))
