@@ -239,6 +239,10 @@ async def one_that_breaks(batcher: Batcher[int, Any], stream: SteppedStream, way
     def fail(*_: Any) -> Any:
         raise SystemExit("dead")
 
+    before = submitted(batcher, 1)  # has its answer, and is none of those who lose theirs
+    await stream.entered()
+    stream.let_through()
+    assert await before == [10]
     inside = submitted(batcher, 9, told=[])
     await stream.entered()
     joins = submitted(batcher, 5, 5, told=[], costs=[13, 1] if way == "choose" else None)
@@ -263,4 +267,4 @@ async def test_whatever_breaks_everybody_is_answered_and_the_next_are_served(
     stream.let_through(20)
     assert await batcher.submit(2, deadline=FAR) == 20
     await batcher.drain()
-    assert observer.ended == {"ok": 1, "failed": 3}
+    assert observer.ended == {"ok": 2, "failed": 3}
