@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from export.console import Story
 from export.datasets.errors import DatasetError
 from export.gates import GateFailed
 from export.networks.kinds import IMAGE_KINDS, TEXT_KINDS
@@ -35,9 +36,11 @@ examples:
       go on from a published model or a checkpoint.pt: a few pictures a class are then enough
   slipway-export image-classification
       the published model, from CIFAR-10 (set SLIPWAY_DATA to the folder that holds it)
+  slipway-export check cifar10-resnet
+      every gate once more on a published model, as a table
 
 A run that is stopped goes on where it was when the same command is given again; --fresh starts
-over. Exit codes: 0 published, 1 not published, 2 wrong usage."""
+over. Exit codes: 0 published (or all gates passed), 1 not, 2 wrong usage."""
 
 FAILURES = (GateFailed, DatasetError, OtherRun, TransferError, ModelZooError, ServiceError)
 
@@ -53,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     tasks = list(TASKS) if parsed.task == "all" else [parsed.task]
     try:
+        if parsed.task == "check":
+            return _check(parsed)
         for task in tasks:
             folder = _make(task, parsed)
             print(folder)  # noqa: T201
@@ -63,6 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("slipway-export: stopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
         return 130
     return 0
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    """Print the table of all gates; 1 if one failed."""
+    from export.check import check, table
+
+    _use_threads(parsed.threads)
+    options = Options(parsed.models, parsed.work, parsed.data, targets=parsed.targets)
+    rows = check(options, parsed.name, parsed.version, Story(parsed.name))
+    print(table(rows))  # noqa: T201
+    return int(any(row.verdict == "failed" for row in rows))
 
 
 def _make(task: str, parsed: argparse.Namespace) -> str:
@@ -124,10 +140,33 @@ def _parser() -> argparse.ArgumentParser:
         _add_own(command, task)
     everything = commands.add_parser("all", help="all three models, one after another")
     _add_common(everything)
+    _add_check(commands.add_parser("check", help="every gate once more on a published model"))
     return parser
 
 
+def _add_check(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Verify a published model's files and put every variant through its self-test and all "
+        "gates again, on the data it was made from. Parity needs the run's checkpoint in --work. "
+        "Exit code 1 if a gate fails."
+    )
+    command.add_argument("name", metavar="NAME", help="the published model")
+    command.add_argument("--version", type=_positive, help="which version (default: the newest)")
+    command.add_argument("--targets", type=_existing, help="as when it was made")
+    _add_places(command)
+
+
 def _add_common(command: argparse.ArgumentParser) -> None:
+    _add_places(command)
+    command.add_argument(
+        "--quick", action="store_true", help="a tiny model on a few hundred rows, to try it out"
+    )
+    command.add_argument("--fresh", action="store_true", help="forget an earlier run's checkpoint")
+    command.add_argument("--epochs", type=_positive, help="train for so many epochs")
+    command.add_argument("--seed", type=int, default=1, help="seed of all chance (default: 1)")
+
+
+def _add_places(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data", type=_existing, help="your own data, or the folder of the public data sets"
     )
@@ -135,7 +174,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         "--models",
         type=Path,
         default=Path(os.environ.get("SLIPWAY_MODELS", DEFAULT_ROOT)),
-        help="publish into this folder (default: the one that `slipway serve` reads)",
+        help="the folder of models (default: the one that `slipway serve` reads)",
     )
     command.add_argument(
         "--work",
@@ -143,12 +182,6 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         default=Path("runs"),
         help="checkpoints and logs (default: runs/); a stopped run resumes from there",
     )
-    command.add_argument(
-        "--quick", action="store_true", help="a tiny model on a few hundred rows, to try it out"
-    )
-    command.add_argument("--fresh", action="store_true", help="forget an earlier run's checkpoint")
-    command.add_argument("--epochs", type=_positive, help="train for so many epochs")
-    command.add_argument("--seed", type=int, default=1, help="seed of all chance (default: 1)")
     command.add_argument(
         "--threads", type=_positive, default=0, help="CPU threads (default: all that it may use)"
     )

@@ -39,7 +39,7 @@ def _chosen(
     if isinstance(features[0], np.ndarray):
         return [(None, [features[i % len(features)] for i in range(batch)])]
     if hasattr(features[0], "beam"):  # a sentence that is cut would be translated to its end
-        return [_nearest(features, batch, length) for length in SENTENCE_LENGTHS]
+        return list(dict(_nearest(features, batch, length) for length in SENTENCE_LENGTHS).items())
     lengths = dict.fromkeys(min(length, max_tokens or length) for length in TEXT_LENGTHS)
     return [(length, _of_length(features, batch, length)) for length in lengths]
 

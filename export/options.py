@@ -9,7 +9,7 @@ from pathlib import Path
 from export.networks.kinds import ImageKind, TextKind
 from model_zoo.manifest import DatasetSource
 
-RUN_FILE = "run.json"
+RUN_FILE, CHECKPOINT_FILE = "run.json", "checkpoint.pt"
 
 MOST_STRETCHED = 8
 
@@ -51,6 +51,10 @@ class Options:
     def folder(self, name: str) -> Path:
         """Where this model's checkpoints live."""
         return self.work / name
+
+    def has_checkpoint(self, name: str) -> bool:
+        """Whether an earlier run left its network here."""
+        return (self.folder(name) / CHECKPOINT_FILE).is_file()
 
     def start(self, name: str) -> None:
         """Forget an earlier run where that was asked for, before anything is read from it."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from export import plots
 from export.candidate import Candidate, answer_of, draft
@@ -20,11 +19,11 @@ from export.options import Options
 from export.provenance import provenance
 from export.quantize.images import quantize_images
 from export.recipes.card_tables import by_class, drawing_examples, served
-from export.recipes.honesty import LabelledItems, TestSplits, calibrated, tell_doubts
+from export.recipes.honesty import LabelledItems, TestSplits, answered, calibrated, tell_doubts
 from export.recipes.image_data import ImageData, encoded, load
 from export.recipes.image_network import SIDE, begin, colours_of, settings
 from export.recipes.image_training import train_images
-from export.recipes.judging import Examination, Gates, examine
+from export.recipes.judging import Examination, Gates, Reexamination, examine
 from export.recipes.strangers import strange_images
 from export.report import CARD_FILE, CardText, Plot, model_card
 from export.training import History
@@ -54,6 +53,35 @@ def make(options: Options) -> str:
     options.start(name)
     data = load(options, _input((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), story)
     options.claim(name, _sources(data))
+    network, spec, history = _train(options, name, data, story)
+    story.say("converting and quantizing")
+    candidate = _candidate(options, name, data, network, spec, history)
+    candidate = with_self_test(calibrated(candidate, _validation(data), story))
+    test = _test(data)
+    examine(candidate, _gates(data), _examination(network, data, test), story)
+    tell_doubts(candidate, test, strange_images(data.test.images), story)
+    folder = candidate.publish(Catalog(options.models), _card(candidate, test, history))
+    story.say(f"published as {folder}")
+    return folder
+
+
+def reexamine(options: Options, name: str, story: Story) -> Reexamination:
+    """The same exam for a published model; trains nothing."""
+    data = load(options, _input((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), story)
+    network = None
+    if options.has_checkpoint(name):
+        network, _, _ = _train(options, name, data, story)
+    exam = _examination(network, data, _test(data))
+    return Reexamination(exam, _gates(data), _sources(data), network is not None)
+
+
+def _gates(data: ImageData) -> dict[Any, Gates]:
+    return GATES if data.is_public else QUICK_GATES
+
+
+def _train(
+    options: Options, name: str, data: ImageData, story: Story
+) -> tuple[ResNet | Mlp, ImageInput, History]:
     source = open_source(options.origin, "image-classification", options.models)
     colours = colours_of(source, [data.train, data.validation])
     network = begin(options, source, data.train, colours)
@@ -66,16 +94,7 @@ def make(options: Options) -> str:
         settings(options, network, len(data.train)),
         options.folder(name),
     )
-    story.say("converting and quantizing")
-    spec = _input(colours.mean, colours.std)
-    candidate = _candidate(options, name, data, network, spec, history)
-    candidate = with_self_test(calibrated(candidate, _validation(data), story))
-    gates, test = GATES if data.is_public else QUICK_GATES, _test(data)
-    examine(candidate, gates, _examination(network, data, test), story)
-    tell_doubts(candidate, test, strange_images(data.test.images), story)
-    folder = candidate.publish(Catalog(options.models), _card(candidate, test, history))
-    story.say(f"published as {folder}")
-    return folder
+    return network, _input(colours.mean, colours.std), history
 
 
 def _input(mean: tuple[float, float, float], std: tuple[float, float, float]) -> ImageInput:
@@ -139,8 +158,9 @@ def _kind(network: ResNet | Mlp) -> str:
 
 
 def _validation_accuracy(candidate: Candidate, data: ImageData) -> float:
-    predictions = candidate.open("int8").predict(encoded(data.validation))
-    return float(np.mean(_chosen(predictions, data) == data.validation.labels))
+    rows = data.validation
+    found = answered(candidate.open("int8"), encoded(rows), rows.names)
+    return float(np.mean(found.chosen == rows.labels))
 
 
 def _validation(data: ImageData) -> list[LabelledItems]:
@@ -153,9 +173,10 @@ def _test(data: ImageData) -> TestSplits:
     return TestSplits([items], data.test.names)
 
 
-def _examination(network: ResNet | Mlp, data: ImageData, test: TestSplits) -> Examination:
+def _examination(network: ResNet | Mlp | None, data: ImageData, test: TestSplits) -> Examination:
     @torch.no_grad()
     def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
+        assert network is not None
         return [answer_of(row) for row in network(torch.from_numpy(np.stack(features))).numpy()]
 
     return Examination(
@@ -214,11 +235,6 @@ CARD_TEXT = CardText(
     "alternating flips, shifts of 2 pixels, cutout of 4, weights averaged over the last steps.",
     licence="Apache-2.0",
 )
-
-
-def _chosen(predictions: Sequence[Any], data: ImageData) -> NDArray[np.int64]:
-    number = {label: i for i, label in enumerate(data.train.names)}
-    return np.array([number[p.label] for p in predictions], np.int64)
 
 
 def _sources(data: ImageData) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """The middle of every recipe: each variant through the three gates, its evidence kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from export.candidate import Candidate, OpenedVariant, answer_of
 from export.console import Story
 from export.gates import AccuracyGate, Answer, InvarianceGate, ParityGate
 from export.latency import timing
-from model_zoo.manifest import Evidence, Measurement, Precision
+from model_zoo.manifest import DatasetSource, Evidence, Measurement, Precision
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,17 @@ class Examination:
     torch_answers: Callable[[Sequence[Any]], Sequence[Answer]]
     measure: Callable[[OpenedVariant], tuple[Measurement, ...]]
     accuracy: AccuracyGate
+
+
+@dataclass(frozen=True)
+class Reexamination:
+    """What a recipe needs to judge a published model once more; `knows_network` unless there is no
+    checkpoint of the run that made it, and with it no torch to compare with."""
+
+    exam: Examination
+    gates: Mapping[Precision, Gates]
+    sources: tuple[DatasetSource, ...]
+    knows_network: bool
 
 
 def examine(
@@ -51,7 +62,7 @@ def examine(
             f"{precision}: parity passed ({parity.max_abs_diff:.1e}, "
             f"{parity.agreement:.2%} of {parity.items} the same)"
         )
-        invariance = bounds.invariance.check(precision, _runner(opened), features)
+        invariance = bounds.invariance.check(precision, answers_of(opened), features)
         story.say(
             f"{precision}: invariance passed ({invariance.max_abs_diff:.1e}, "
             f"{invariance.agreement:.2%} of {invariance.items} the same)"
@@ -91,5 +102,6 @@ def with_losses(
     )
 
 
-def _runner(opened: OpenedVariant) -> Callable[[Sequence[object]], Sequence[Answer]]:
+def answers_of(opened: OpenedVariant) -> Callable[[Sequence[object]], Sequence[Answer]]:
+    """The variant as the gates run it."""
     return lambda features: [answer_of(row) for row in opened.runner.run(features)]

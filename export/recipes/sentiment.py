@@ -22,7 +22,7 @@ from export.provenance import provenance
 from export.quantize.text import quantize_text
 from export.recipes.card_tables import by_class, by_length, opinion_examples, served
 from export.recipes.honesty import LabelledItems, TestSplits, calibrated, tell_doubts
-from export.recipes.judging import Examination, Gates, examine
+from export.recipes.judging import Examination, Gates, Reexamination, examine
 from export.recipes.sentiment_data import SentimentData, load
 from export.recipes.sentiment_network import begin, settings
 from export.recipes.sentiment_training import encode_texts, train_sentiment
@@ -59,6 +59,32 @@ def make(options: Options) -> str:
     options.start(name)
     data = load(options, story)
     options.claim(name, data.sources)
+    network, tokenizer, history = _train(options, name, data, story)
+    story.say("converting and quantizing")
+    candidate = _candidate(options, name, data, network, tokenizer, history)
+    candidate = with_self_test(calibrated(candidate, _validation(data), story))
+    test = _test(data)
+    examine(candidate, GATES, _examination(network, data, test), story)
+    tell_doubts(candidate, test, strange_texts(_card_rows(data).texts), story)
+    folder = candidate.publish(Catalog(options.models), _card(candidate, test, history))
+    story.say(f"published as {folder}")
+    return folder
+
+
+def reexamine(options: Options, name: str, story: Story) -> Reexamination:
+    """The same exam for a published model; trains nothing."""
+    data = load(options, story)
+    network = None
+    if options.has_checkpoint(name):
+        network, _, _ = _train(options, name, data, story)
+    return Reexamination(
+        _examination(network, data, _test(data)), GATES, data.sources, network is not None
+    )
+
+
+def _train(
+    options: Options, name: str, data: SentimentData, story: Story
+) -> tuple[TextNetwork, Tokenizer, History]:
     source = open_source(options.origin, "text-classification", options.models)
     size = QUICK_VOCABULARY if options.quick else VOCABULARY
     tokenizer = kept_tokenizer(
@@ -77,15 +103,7 @@ def make(options: Options) -> str:
         settings(options, len(data.train)),
         options.folder(name),
     )
-    story.say("converting and quantizing")
-    candidate = _candidate(options, name, data, network, tokenizer, history)
-    candidate = with_self_test(calibrated(candidate, _validation(data), story))
-    test = _test(data)
-    examine(candidate, GATES, _examination(network, data, test), story)
-    tell_doubts(candidate, test, strange_texts(_card_rows(data).texts), story)
-    folder = candidate.publish(Catalog(options.models), _card(candidate, test, history))
-    story.say(f"published as {folder}")
-    return folder
+    return network, tokenizer, history
 
 
 def _candidate(
@@ -140,9 +158,10 @@ def _card_rows(data: SentimentData) -> LabelledTexts:
     return LabelledTexts.joined([rows for _, rows in data.test])
 
 
-def _examination(network: TextNetwork, data: SentimentData, test: TestSplits) -> Examination:
+def _examination(network: TextNetwork | None, data: SentimentData, test: TestSplits) -> Examination:
     @torch.no_grad()
     def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
+        assert network is not None
         return [answer_of(network(torch.from_numpy(f.ids)[None])[0].numpy()) for f in features]
 
     items = [text for _, rows in data.validation for text in rows.texts[:100]]

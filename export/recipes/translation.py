@@ -21,7 +21,7 @@ from export.options import Options
 from export.provenance import provenance
 from export.quantize.transformer import calibrate, quantize_transformer
 from export.recipes.foresight import TranslatedSplits, tell_foresight, with_quality
-from export.recipes.judging import Examination, Gates, examine
+from export.recipes.judging import Examination, Gates, Reexamination, examine
 from export.recipes.translation_card import card
 from export.recipes.translation_data import TranslationData, load
 from export.recipes.translation_network import begin, settings
@@ -43,6 +43,7 @@ from service.tasks.base import TranslationText
 VOCABULARY, QUICK_VOCABULARY = 4096, 512
 MAX_TOKENS = 200
 CALIBRATION_PAIRS = 500
+EXAMINED = 100
 GATES: dict[Any, Gates] = {
     "fp32": Gates(ParityGate(1e-3, 0.98), InvarianceGate(1e-4, 1.0)),
     "int8": Gates(ParityGate(0.5, 0.5), InvarianceGate(1e-4, 1.0)),
@@ -66,6 +67,37 @@ def make(options: Options) -> str:
     options.start(name)
     data = load(options, story)
     options.claim(name, data.sources)
+    network, tokenizer, validation, history = _train(options, name, data, story)
+    story.say("converting and quantizing")
+    candidate = _candidate(options, name, data, network, tokenizer, validation, history)
+    spec = candidate.manifest.preprocessing
+    assert isinstance(spec, TranslationInput)
+    candidate = with_self_test(with_quality(candidate, data.validation, story))
+    test = TranslatedSplits(data.test)
+    examine(candidate, _gates(data), _examination(network, data, spec, test), story)
+    tell_foresight(candidate, test, story)
+    folder = candidate.publish(Catalog(options.models), card(candidate, test, history))
+    story.say(f"published as {folder}")
+    return folder
+
+
+def reexamine(options: Options, name: str, spec: TranslationInput, story: Story) -> Reexamination:
+    """The same exam for a published model; trains nothing."""
+    data = load(options, story)
+    network = None
+    if options.has_checkpoint(name):
+        network, _, _, _ = _train(options, name, data, story)
+    exam = _examination(network, data, spec, TranslatedSplits(data.test))
+    return Reexamination(exam, _gates(data), data.sources, network is not None)
+
+
+def _gates(data: TranslationData) -> dict[Any, Gates]:
+    return GATES if data.is_public else QUICK_GATES
+
+
+def _train(
+    options: Options, name: str, data: TranslationData, story: Story
+) -> tuple[Transformer, Tokenizer, EncodedPairs, History]:
     size = QUICK_VOCABULARY if options.quick else VOCABULARY
     source = open_source(options.origin, "translation", options.models)
     tokenizer = kept_tokenizer(
@@ -83,17 +115,7 @@ def make(options: Options) -> str:
     network = begin(options, source, tokenizer.get_vocab_size())
     story.say(f"training on {len(train)} pairs of sentences")
     history = train_translation(network, train, validation, chosen, options.folder(name))
-    story.say("converting and quantizing")
-    candidate = _candidate(options, name, data, network, tokenizer, validation, history)
-    spec = candidate.manifest.preprocessing
-    assert isinstance(spec, TranslationInput)
-    candidate = with_self_test(with_quality(candidate, data.validation, story))
-    gates, test = GATES if data.is_public else QUICK_GATES, TranslatedSplits(data.test)
-    examine(candidate, gates, _examination(network, data, spec, test), story)
-    tell_foresight(candidate, test, story)
-    folder = candidate.publish(Catalog(options.models), card(candidate, test, history))
-    story.say(f"published as {folder}")
-    return folder
+    return network, tokenizer, validation, history
 
 
 def _candidate(
@@ -163,9 +185,13 @@ def _calibration(validation: EncodedPairs) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _examination(
-    network: Transformer, data: TranslationData, spec: TranslationInput, test: TranslatedSplits
+    network: Transformer | None,
+    data: TranslationData,
+    spec: TranslationInput,
+    test: TranslatedSplits,
 ) -> Examination:
     def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
+        assert network is not None
         decoded = (
             decode_greedily(
                 network,
@@ -178,8 +204,9 @@ def _examination(
         )
         return [Answer(np.array([one.score]), one.ids) for one in decoded]
 
+    spread = max(1, len(data.validation) // EXAMINED)
     return Examination(
-        items=[TranslationText(text) for text in data.validation.sources[:100]],
+        items=[TranslationText(text) for text in data.validation.sources[::spread][:EXAMINED]],
         torch_answers=torch_answers,
         measure=test.measure,
         accuracy=AccuracyGate(PUBLIC_FLOORS if data.is_public else _own_floors(data)),

@@ -1,0 +1,183 @@
+"""`slipway-export check`: every gate once more on a model that is already published."""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from export.candidate import Candidate, OpenedVariant, answer_of, of_published
+from export.console import Story
+from export.gates import GateFailed
+from export.options import CHECKPOINT_FILE, Options, OtherRun
+from export.recipes.judging import Gates, Reexamination, answers_of, at_temperature
+from model_zoo.catalog import Catalog
+from model_zoo.golden import parse_golden
+from model_zoo.manifest import Manifest, Measurement, Precision, Variant
+from service.tasks.golden import deviation, golden_features
+
+Verdict = Literal["passed", "failed", "not run"]
+# how far a figure may fall below the promised one, in its own unit: processors round differently
+SLACK = {"accuracy": 0.002, "bleu": 0.3, "chrf": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One gate of one variant."""
+
+    variant: str
+    gate: str
+    found: str
+    verdict: Verdict
+
+
+def check(options: Options, name: str, version: int | None, story: Story) -> list[Row]:
+    """All gates; none stops the others. Raises ModelNotFound, FileMismatch and DatasetError."""
+    published = Catalog(options.models).open(name, version)
+    published.verify()
+    candidate = of_published(published)
+    again = _reexamined(options, published.manifest, story)
+    rows = [Row("", "files", f"{len(published.manifest.artefacts())} as promised", "passed")]
+    rows.append(_data_row(published.manifest, again))
+    reference: tuple[Measurement, ...] = ()
+    for variant in sorted(published.manifest.variants, key=lambda one: one.precision != "fp32"):
+        story.say(f"checking {variant.precision}")
+        opened = candidate.open(variant.precision)
+        rows.append(_golden_row(candidate, variant, opened))
+        rows += _gate_rows(variant, opened, again)
+        measured = again.exam.measure(opened)
+        reference = reference or measured
+        rows += _accuracy_rows(variant, measured, reference, again)
+    return rows
+
+
+def as_published(options: Options, manifest: Manifest) -> Options:
+    """The options of the run that made the model, as far as its manifest tells them. The run is
+    taken up where it ended: nothing is trained."""
+    words = shlex.split(manifest.provenance.command)
+    spec = manifest.preprocessing
+    asked = replace(
+        options,
+        name=manifest.name,
+        quick=options.quick or "--quick" in words,
+        seed=manifest.provenance.seed,
+        fresh=False,
+    )
+    if spec.kind == "translation":
+        asked = replace(asked, languages=(spec.source, spec.target))
+    if asked.has_checkpoint(manifest.name):
+        state = torch.load(asked.folder(manifest.name) / CHECKPOINT_FILE, weights_only=True)
+        asked = replace(asked, epochs=max(1, int(state["epoch"])))
+    return asked
+
+
+def _reexamined(options: Options, manifest: Manifest, story: Story) -> Reexamination:
+    asked = as_published(options, manifest)
+    try:
+        return _ask_recipe(asked, manifest, story)
+    except (OtherRun, RuntimeError) as error:  # torch's, where the weights are of another shape
+        if not asked.has_checkpoint(manifest.name):
+            raise
+        story.say(f"the checkpoint is of another run, parity is left out: {error}".splitlines()[0])
+        return _ask_recipe(replace(asked, work=asked.work / "none"), manifest, story)
+
+
+def _ask_recipe(options: Options, manifest: Manifest, story: Story) -> Reexamination:
+    # each recipe brings libraries of its own, of which a check needs one set
+    spec = manifest.preprocessing
+    if spec.kind == "image":
+        from export.recipes.image_classification import reexamine
+
+        return reexamine(options, manifest.name, story)
+    if spec.kind == "text":
+        from export.recipes.sentiment import reexamine as reexamine_texts
+
+        return reexamine_texts(options, manifest.name, story)
+    from export.recipes.translation import reexamine as reexamine_translations
+
+    return reexamine_translations(options, manifest.name, spec, story)
+
+
+def _data_row(manifest: Manifest, again: Reexamination) -> Row:
+    promised = {source.sha256 for source in manifest.provenance.datasets}
+    missing = promised - {source.sha256 for source in again.sources}
+    if missing:
+        return Row("", "data", "other rows than it was published with", "failed")
+    return Row("", "data", f"{len(promised)} sources as promised", "passed")
+
+
+def _golden_row(candidate: Candidate, variant: Variant, opened: OpenedVariant) -> Row:
+    promised = variant.self_test
+    if promised is None:
+        return Row(variant.precision, "golden", "no self-test", "not run")
+    golden = parse_golden(candidate.files[promised.file], promised.file)
+    features = golden_features(golden, candidate.manifest, opened.task)
+    found = deviation(golden.rows.get(variant.precision, ()), opened.rows(features))
+    passed = found.max_abs_diff <= promised.tolerance and found.agreement >= promised.agreement
+    told = f"{found.max_abs_diff:.1e}, {found.agreement:.0%} of {promised.items} the same"
+    return Row(variant.precision, "golden", told, "passed" if passed else "failed")
+
+
+def _gate_rows(variant: Variant, opened: OpenedVariant, again: Reexamination) -> Iterator[Row]:
+    precision: Precision = variant.precision
+    features = opened.features(again.exam.items)
+    bounds: Gates = again.gates[precision]
+    if again.knows_network:
+        got = [answer_of(row) for row in opened.rows(features)]
+        answers = again.exam.torch_answers(features)
+        expected = at_temperature(answers, variant.evidence.temperature)
+
+        def parity() -> str:
+            found = bounds.parity.check(precision, expected, got)
+            return f"{found.max_abs_diff:.1e}, {found.agreement:.2%} of {found.items} the same"
+
+        yield _judged(precision, "parity", parity)
+    else:
+        yield Row(precision, "parity", "no checkpoint of the training run here", "not run")
+
+    def invariance() -> str:
+        found = bounds.invariance.check(precision, answers_of(opened), features)
+        return f"{found.max_abs_diff:.1e}, {found.agreement:.2%} of {found.items} the same"
+
+    yield _judged(precision, "invariance", invariance)
+
+
+def _judged(variant: str, gate: str, run: Callable[[], str]) -> Row:
+    try:
+        return Row(variant, gate, run(), "passed")
+    except GateFailed as error:
+        return Row(variant, gate, str(error), "failed")
+
+
+def _accuracy_rows(
+    variant: Variant,
+    measured: Sequence[Measurement],
+    reference: Sequence[Measurement],
+    again: Reexamination,
+) -> Iterator[Row]:
+    def floors() -> str:
+        again.exam.accuracy.check(variant.precision, measured, reference)
+        return "every figure reaches its floor"
+
+    yield _judged(variant.precision, "accuracy", floors)
+    promised = {(m.dataset, m.split, m.metric): m.value for m in variant.evidence.accuracy}
+    for one in measured:
+        wanted = promised.get((one.dataset, one.split, one.metric))
+        what = f"{one.metric} on {one.dataset}"
+        if wanted is None:
+            yield Row(variant.precision, what, f"{one.value:.4g}, nothing promised", "not run")
+            continue
+        kept = one.value >= wanted - SLACK.get(one.metric, 0.0)
+        told = f"{one.value:.4g}, promised {wanted:.4g}"
+        yield Row(variant.precision, what, told, "passed" if kept else "failed")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as lines to read."""
+    columns = [(row.variant, row.gate, row.verdict, row.found) for row in rows]
+    widths = [max(len(row[place]) for row in columns) for place in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+        for row in columns
+    )

@@ -1,0 +1,163 @@
+"""A published model goes through its gates again; what changed since shows as a failed row."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from export import check as checking
+from export.candidate import Candidate, OpenedVariant, answer_of, of_published
+from export.check import Row, as_published, check, table
+from export.console import Story
+from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.golden import with_self_test
+from export.options import Options
+from export.recipes.judging import Examination, Gates, Reexamination
+from model_zoo.catalog import Catalog
+from model_zoo.errors import FileMismatch
+from model_zoo.manifest import Evidence, Measurement
+from tests import tiny_zoo
+
+ITEMS = ["a good film", "bad", "neither good nor bad", "good good good"]
+
+
+def figure(value: float) -> Measurement:
+    return Measurement(dataset="d", split="test", metric="accuracy", value=value, items=4)
+
+
+def published(root: Path, *, promised: float = 0.9) -> Candidate:
+    zoo = tiny_zoo.build(root / "zoo")
+    candidate = with_self_test(of_published(zoo.open(tiny_zoo.TEXTS)))
+    candidate.evidence["fp32"] = Evidence(accuracy=(figure(promised),))
+    candidate.publish(Catalog(root / "models"), {})
+    return candidate
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> "Recipe":
+    made = Recipe()
+    monkeypatch.setattr(checking, "_ask_recipe", made)
+    return made
+
+
+class Recipe:
+    """Stands for a recipe: the figures that it measures, and torch's answers where it has them."""
+
+    def __init__(self) -> None:
+        self.accuracy = 0.9
+        self.knows_network = True
+        self.offset = 0.0
+        self.floor = 0.5
+
+    def __call__(self, options: Options, manifest: Any, story: Story) -> Reexamination:
+        opened = of_published(Catalog(options.models).open(manifest.name)).open("fp32")
+
+        def torch_answers(features: Sequence[Any]) -> Sequence[Answer]:
+            answers = [answer_of(row) for row in opened.rows(features)]
+            return [replace(one, values=one.values + self.offset) for one in answers]
+
+        def measure(of_variant: OpenedVariant) -> tuple[Measurement, ...]:
+            return (figure(self.accuracy),)
+
+        floor = Floor("d", "accuracy", at_least=self.floor, largest_loss=0.1)
+        exam = Examination(ITEMS, torch_answers, measure, AccuracyGate((floor,)))
+        gates: Any = {"fp32": Gates(ParityGate(1e-4, 1.0), InvarianceGate(1e-4, 1.0))}
+        return Reexamination(exam, gates, (), self.knows_network)
+
+
+def rows(root: Path) -> dict[str, Row]:
+    options = Options(models=root / "models", work=root / "work")
+    found = check(options, tiny_zoo.TEXTS, None, Story("test"))
+    return {row.gate: row for row in found}
+
+
+def test_every_gate_of_a_sound_model_passes(tmp_path: Path, recipe: Recipe) -> None:
+    published(tmp_path)
+    found = rows(tmp_path)
+    assert list(found) == [
+        "files",
+        "data",
+        "golden",
+        "parity",
+        "invariance",
+        "accuracy",
+        "accuracy on d",
+    ]
+    assert {row.verdict for row in found.values()} == {"passed"}
+
+
+def test_without_a_checkpoint_parity_is_not_run_and_says_why(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    published(tmp_path)
+    recipe.knows_network = False
+    found = rows(tmp_path)
+    assert (found["parity"].verdict, found["invariance"].verdict) == ("not run", "passed")
+    assert "no checkpoint" in found["parity"].found
+
+
+def test_a_network_of_other_weights_fails_parity_alone(tmp_path: Path, recipe: Recipe) -> None:
+    published(tmp_path)
+    recipe.offset = 0.01
+    failed = [gate for gate, row in rows(tmp_path).items() if row.verdict == "failed"]
+    assert failed == ["parity"]
+
+
+def test_a_figure_below_the_promised_one_fails(tmp_path: Path, recipe: Recipe) -> None:
+    published(tmp_path)
+    recipe.accuracy = 0.897
+    found = rows(tmp_path)
+    assert (found["accuracy"].verdict, found["accuracy on d"].verdict) == ("passed", "failed")
+    assert found["accuracy on d"].found == "0.897, promised 0.9"
+
+
+def test_a_figure_that_differs_by_rounding_passes(tmp_path: Path, recipe: Recipe) -> None:
+    published(tmp_path)
+    recipe.accuracy = 0.899
+    assert rows(tmp_path)["accuracy on d"].verdict == "passed"
+
+
+def test_a_figure_below_its_floor_fails_whatever_was_promised(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    published(tmp_path)
+    recipe.floor = 0.95
+    assert rows(tmp_path)["accuracy"].verdict == "failed"
+
+
+def test_golden_answers_are_asked_for_again(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path)
+    run = OpenedVariant.rows
+
+    def shifted(opened: OpenedVariant, features: Sequence[Any], batch: int = 32) -> list[Any]:
+        return [np.asarray(row) + 1 for row in run(opened, features, batch)]
+
+    monkeypatch.setattr(OpenedVariant, "rows", shifted)
+    assert rows(tmp_path)["golden"].verdict == "failed"
+
+
+def test_a_changed_file_ends_the_check(tmp_path: Path, recipe: Recipe) -> None:
+    published(tmp_path)
+    (tmp_path / "models" / tiny_zoo.TEXTS / "1" / "golden.json").write_bytes(b"{}")
+    with pytest.raises(FileMismatch, match=r"golden\.json"):
+        rows(tmp_path)
+
+
+def test_the_run_that_made_a_model_is_taken_from_its_manifest(tmp_path: Path) -> None:
+    manifest = published(tmp_path).manifest
+    made = manifest.provenance.model_copy(
+        update={"command": "slipway-export all --quick --threads 1", "seed": 7}
+    )
+    manifest = manifest.model_copy(update={"provenance": made})
+    found = as_published(Options(models=tmp_path, work=tmp_path, fresh=True), manifest)
+    assert (found.quick, found.seed, found.fresh, found.epochs) == (True, 7, False, None)
+
+
+def test_the_table_has_a_line_a_row() -> None:
+    told = table([Row("", "files", "3", "passed"), Row("int8", "parity", "why", "not run")])
+    assert told.splitlines() == ["      files   passed   3", "int8  parity  not run  why"]
