@@ -41,7 +41,8 @@ test: $(VENV)/.torch ## run all tests (installs torch)
 
 test-container: $(VENV)/.dev ## build the image and run the stack; installs an engine if need be
 	$(BIN)/python -m tests.container.engine \
-		$(BIN)/python -m pytest tests/container tests/monitoring $(ARGS)
+		$(BIN)/python -m pytest tests/container tests/monitoring tests/e2e/test_rolling_restart.py \
+		$(ARGS)
 
 test-k8s: $(VENV)/.dev $(K8S)/tools/.made $(K8S)/kubectl ## check the manifests of k8s/, run the pod
 	SLIPWAY_KUBECTL=$(CURDIR)/$(K8S)/kubectl \

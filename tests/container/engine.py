@@ -17,7 +17,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PACKAGES = ("docker.io", "docker-compose", "iproute2", "mmdebstrap", "prometheus")
+PACKAGES = (
+    *("docker.io", "docker-compose", "iproute2", "mmdebstrap"),
+    *("nginx-light", "prometheus"),  # for tests beside it
+)
 CLIENTS = ("/usr/bin/docker", "docker")  # Debian's has BuildKit built in; another may lack it
 DEFAULT_BASE = "python:3.11-slim"
 OWN_BASE = "slipway-base:bookworm"
