@@ -132,12 +132,17 @@ def _queue_and_batches(b: Board) -> None:
     b.row("Queue and batches")
     b.lines(
         "Queue: level",
-        "Share of the places that are taken. At 1, more items are answered 429.",
+        "Share of the places and of the predicted time that is taken. At 1, more is answered 429.",
         [
             (
                 f"slipway_queue_depth{{{HERE}}} / slipway_queue_limit{{{HERE}}}",
                 "{{model}} {{instance}}",
-            )
+            ),
+            (
+                f"slipway_estimated_queue_seconds{{{HERE}}} "
+                f"/ slipway_queue_limit_seconds{{{HERE}}}",
+                "{{model}} {{instance}} by time",
+            ),
         ],
         "percentunit",
         most=1,

@@ -76,7 +76,7 @@ class Batcher(Generic[P, R]):
             listener=self._observer.item_looked_up,
         )
         self._observer.queue_opened(
-            self._line.__len__, policy.max_queue_size, self._reception.queue_s
+            self._line.__len__, policy.max_queue_size, self._reception.queue_s, policy.max_queue_s
         )
         desk: Desk[P, R] = Desk(
             self._line, clock, self._observer, self._send, self._tell, around.turn

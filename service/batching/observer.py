@@ -12,11 +12,16 @@ class BatchObserver(Protocol):
     """Called from worker threads and from the event loop, so it must be thread-safe and quick."""
 
     def queue_opened(
-        self, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+        self,
+        depth: Callable[[], int],
+        limit: int,
+        seconds: Callable[[], float],
+        limit_s: float,
     ) -> None:
         """A queue for `limit` items exists; `depth` tells at any time how many wait in it.
 
-        `seconds` tells how long the workers will need for them, as far as can be predicted.
+        `seconds` tells how long the workers will need for them, as far as can be predicted; what
+        would make that more than `limit_s` is refused.
         """
 
     def queue_closed(self, depth: Callable[[], int]) -> None:
@@ -58,7 +63,11 @@ class NoObserver:
     """Listens to nothing."""
 
     def queue_opened(
-        self, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+        self,
+        depth: Callable[[], int],
+        limit: int,
+        seconds: Callable[[], float],
+        limit_s: float,
     ) -> None:
         """Ignore it."""
 

@@ -122,10 +122,15 @@ class ModelMetrics:
         self._batches.items_ended(outcome, count)
 
     def queue_opened(
-        self, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+        self,
+        depth: Callable[[], int],
+        limit: int,
+        seconds: Callable[[], float],
+        limit_s: float,
     ) -> None:
-        """A queue for `limit` items exists; `depth` tells how many wait, `seconds` how long."""
-        self._queues.open(self.name, depth, limit, seconds)
+        """A queue for `limit` items or `limit_s` of work exists; `depth` and `seconds` tell how
+        many wait and how long."""
+        self._queues.open(self.name, depth, limit, seconds, limit_s)
 
     def queue_closed(self, depth: Callable[[], int]) -> None:
         """The queue that was opened with `depth` is gone."""

@@ -1,4 +1,4 @@
-"""Queues: how many items wait, and how many may."""
+"""Queues: how many items wait and how long, and how many and how long they may."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,6 +10,7 @@ class _Queue(NamedTuple):
     depth: Callable[[], int]
     limit: int
     seconds: Callable[[], float]
+    limit_s: float
 
 
 class QueueFamilies:
@@ -23,13 +24,21 @@ class QueueFamilies:
         self._seconds = make.gauge(
             "estimated_queue_seconds", "Predicted time until all that waits is taken.", "model"
         )
+        self._limit_s = make.gauge(
+            "queue_limit_seconds", "Predicted time beyond which more is refused.", "model"
+        )
         self._open: dict[str, tuple[_Queue, ...]] = {}
 
     def open(
-        self, model: str, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+        self,
+        model: str,
+        depth: Callable[[], int],
+        limit: int,
+        seconds: Callable[[], float],
+        limit_s: float,
     ) -> None:
         """From now on both are asked at each scrape, which costs the hot path nothing."""
-        self._replace(model, (*self._open.get(model, ()), _Queue(depth, limit, seconds)))
+        self._replace(model, (*self._open.get(model, ()), _Queue(depth, limit, seconds, limit_s)))
 
     def close(self, model: str, depth: Callable[[], int]) -> None:
         """The queue that was opened with `depth` is gone."""
@@ -40,3 +49,4 @@ class QueueFamilies:
         self._depth.labels(model).set_function(lambda: sum(queue.depth() for queue in queues))
         self._seconds.labels(model).set_function(lambda: sum(queue.seconds() for queue in queues))
         self._limit.labels(model).set(sum(queue.limit for queue in queues))
+        self._limit_s.labels(model).set(sum(queue.limit_s for queue in queues))

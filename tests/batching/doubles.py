@@ -116,7 +116,11 @@ class Recorder:
         self.runs: list[Inside] = []
 
     def queue_opened(
-        self, depth: Callable[[], int], limit: int, seconds: Callable[[], float]
+        self,
+        depth: Callable[[], int],
+        limit: int,
+        seconds: Callable[[], float],
+        limit_s: float,
     ) -> None:
         self.depths.append(depth)
         self.limits.append(limit)

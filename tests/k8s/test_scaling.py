@@ -4,33 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from service.metrics import Metrics
 from tests.k8s.manifests import FILES, K8S, ROOT, Object, amount, component, read, server, walk
 from tests.k8s.prometheus_rule import SOURCES, TARGET, prometheus_rule
+from tests.monitoring.exported import exported
 
 # What Prometheus adds to the series of a pod; what the adapter puts in its place.
 ADDED = {"namespace", "job", "pod", "track", "instance"}
 SERIES = re.compile(r"\b(slipway_[a-z_]+)(?:\{([^}]*)\})?")
 LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
-
-
-def exported() -> dict[str, set[str]]:
-    """Every series that /metrics can show, with its own labels."""
-    registry = CollectorRegistry()
-    metrics = Metrics.create(registry)
-    metrics.describe_build("1")
-    metrics.request_began()
-    metrics.request_ended("/v1/classify", "", "", "ok", 0.1)
-    model = metrics.model("cats", 1)
-    model.loaded(variant="int8", providers=("cpu",), sha256="0")
-    model.queue_opened(lambda: 0, 8, lambda: 0.0)
-    found: dict[str, set[str]] = {}
-    for family in registry.collect():
-        for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
-    return found
 
 
 def asked(path: Path) -> set[tuple[str, str]]:

@@ -141,11 +141,12 @@ def test_the_depth_is_asked_when_scraped_and_two_versions_add_up(
 ) -> None:
     old, new = [1, 2, 3], [4, 5]
     first, second = metrics.model("cats", 1), metrics.model("cats", 2)
-    first.queue_opened(old.__len__, 10, lambda: 0.5)
-    second.queue_opened(new.__len__, 20, lambda: 0.25)
+    first.queue_opened(old.__len__, 10, lambda: 0.5, 3.0)
+    second.queue_opened(new.__len__, 20, lambda: 0.25, 4.0)
     cats = {"model": "cats"}
     assert registry.get_sample_value("slipway_queue_depth", cats) == 5
     assert registry.get_sample_value("slipway_queue_limit", cats) == 30
+    assert registry.get_sample_value("slipway_queue_limit_seconds", cats) == 7.0
     old.append(0)
     assert registry.get_sample_value("slipway_queue_depth", cats) == 6
     first.queue_closed(old.__len__)

@@ -75,6 +75,6 @@ def test_what_is_foreseen_is_asked_at_each_scrape(
 def test_the_predicted_queue_of_two_versions_adds_up(registry: CollectorRegistry) -> None:
     metrics = Metrics.create(registry)
     waiting = [1, 2]
-    metrics.model("cats", 1).queue_opened(waiting.__len__, 10, lambda: 0.5)
-    metrics.model("cats", 2).queue_opened(waiting.__len__, 10, lambda: 0.25)
+    metrics.model("cats", 1).queue_opened(waiting.__len__, 10, lambda: 0.5, 1.0)
+    metrics.model("cats", 2).queue_opened(waiting.__len__, 10, lambda: 0.25, 1.0)
     assert value(registry, "estimated_queue_seconds") == 0.75
