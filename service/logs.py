@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import orjson
 
@@ -47,6 +47,18 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
     logging.captureWarnings(True)
+
+
+def number_log_records(worker: int) -> None:
+    """From now on every record of this process tells which worker wrote it."""
+    make_record = logging.getLogRecordFactory()
+
+    def make_numbered(*arguments: Any, **named: Any) -> logging.LogRecord:
+        record = make_record(*arguments, **named)
+        record.worker = worker
+        return record
+
+    logging.setLogRecordFactory(make_numbered)
 
 
 class JsonFormatter(logging.Formatter):

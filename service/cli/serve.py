@@ -1,17 +1,49 @@
-"""`slipway serve`."""
+"""`slipway serve`. What loads models is imported in the processes that do."""
 
 import argparse
 
-from service.app import StartFailed, serve
 from service.cli.errors import CommandFailed
 from service.cli.version import slipway_version
+from service.fleet.launch import run_fleet
+from service.fleet.seat import Seat
+from service.fleet.supervisor import WorkersFailed
+from service.logs import configure_logging
 from service.settings import SETTINGS, Settings
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     given = {setting.name: getattr(options, setting.name) for setting in SETTINGS}
+    settings = Settings.load(given)
+    return _alone(settings) if settings.workers == 1 else _together(settings)
+
+
+def _alone(settings: Settings) -> int:
+    from service.app import StartFailed, serve
+
     try:
-        return serve(Settings.load(given), slipway_version())
+        return serve(settings, slipway_version())
     except StartFailed as error:
         raise CommandFailed(str(error)) from error
+
+
+def _together(settings: Settings) -> int:
+    configure_logging(settings.log_level, settings.log_format)
+    try:
+        return run_fleet(
+            settings.host,
+            settings.port,
+            settings.workers,
+            lambda port, seat: _as_worker(settings, port, seat),
+        )
+    except WorkersFailed as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _as_worker(settings: Settings, port: int, seat: Seat) -> int:
+    from service.app import serve_seat
+    from service.runtime.threads import available_cpus
+
+    threads = settings.threads or max(1, available_cpus() // seat.count)
+    mine = settings.model_copy(update={"port": port, "threads": threads})
+    return serve_seat(mine, slipway_version(), seat)

@@ -5,6 +5,7 @@ answer to a small text.
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
 import orjson
@@ -44,8 +45,9 @@ class LoggedAccess:
 class JsonAccess:
     """Writes JSON lines like those of the log, several at a time; belongs to the event loop."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, always: Mapping[str, Any] | None = None) -> None:
         self._stream = stream
+        self._always = always or {}  # fields of every line
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._second = 0
@@ -60,6 +62,7 @@ class JsonAccess:
             "level": "info",
             "logger": log.name,
             "message": "request",
+            **self._always,
             **_fields(exchange, seconds),
         }
         self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

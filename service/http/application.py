@@ -26,7 +26,7 @@ from service.http.openapi import (
     image_call,
     json_call,
 )
-from service.http.probes import probe_routes
+from service.http.probes import OneProcess, Outlook, probe_routes
 from service.http.schemas import (
     ClassifyAnswer,
     SentimentAnswer,
@@ -54,7 +54,7 @@ NO_TELEMETRY: TelemetryConfig = {
 }
 
 
-def make_application(
+def make_application(  # noqa: PLR0913  # the one call that puts all of it together
     models: Models,
     metrics: Metrics,
     *,
@@ -63,6 +63,7 @@ def make_application(
     timeout_s: float,
     version: str,
     watching: Watching | None = None,
+    outlook: Outlook | None = None,
 ) -> Edge:
     """The whole HTTP side over these models. `timeout_s` is the longest deadline of a request."""
     api = NativeApi(models, limits=item_limits, timeout_s=timeout_s)
@@ -80,7 +81,7 @@ def make_application(
     )
     app.include_router(native_routes(api))
     app.include_router(model_routes(models))
-    app.include_router(probe_routes(models, metrics))
+    app.include_router(probe_routes(models, outlook or OneProcess(models, metrics)))
     _add_docs(app)
     direct: dict[tuple[str, str], Endpoint] = {
         ("POST", CLASSIFY): api.classify,

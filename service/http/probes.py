@@ -1,7 +1,7 @@
 """What an orchestrator asks: /livez, /readyz, /metrics."""
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -12,7 +12,33 @@ from service.metrics import Metrics
 from service.repository.models import Models
 
 
-def probe_routes(models: Models, metrics: Metrics) -> APIRouter:
+class Outlook(Protocol):
+    """What the probes see: one process, or several that stand behind one port."""
+
+    async def require_all_ready(self) -> None:
+        """Raise NotReady unless traffic may come."""
+
+    async def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The page of metrics and its content type."""
+
+
+class OneProcess:
+    """This process alone."""
+
+    def __init__(self, models: Models, metrics: Metrics) -> None:
+        self._models = models
+        self._metrics = metrics
+
+    async def require_all_ready(self) -> None:
+        """Raise NotReady unless traffic may come."""
+        self._models.lifecycle.require_ready()
+
+    async def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The page; rendering takes tens of milliseconds of pure Python."""
+        return await asyncio.to_thread(self._metrics.render, accept)
+
+
+def probe_routes(models: Models, outlook: Outlook) -> APIRouter:
     """The three routes."""
     router = APIRouter(tags=["operations"])
 
@@ -27,7 +53,7 @@ def probe_routes(models: Models, metrics: Metrics) -> APIRouter:
 
         With --no-strict one live model is enough; `broken` names those that could not be loaded.
         """
-        models.lifecycle.require_ready()
+        await outlook.require_all_ready()
         return {
             "status": "ready",
             "models": [f"{live.name}/{live.version}" for live in models.live],
@@ -37,9 +63,7 @@ def probe_routes(models: Models, metrics: Metrics) -> APIRouter:
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
     async def scrape(request: Request) -> Response:
         """Every series, in the format that Prometheus asks for."""
-        # Rendering takes tens of milliseconds of pure Python.
-        accept = request.headers.get("accept", "")
-        page, content_type = await asyncio.to_thread(metrics.render, accept)
+        page, content_type = await outlook.render(request.headers.get("accept", ""))
         return Response(page, headers={"content-type": content_type})
 
     return router

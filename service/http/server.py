@@ -67,11 +67,16 @@ def make_server(application: ASGIApp, *, limits: Limits, drain_s: float) -> Http
     )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes any free one. Raises OSError that tells the address."""
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound socket; port 0 takes any free one. Raises OSError that tells the address.
+
+    `shared`: other processes of ours listen there too, and the kernel shares out connections.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:

@@ -48,6 +48,7 @@ class Settings(BaseModel):
     strict_providers: bool = setting(False, "refuse to start when another provider steps in")
     variant: Variant = setting("auto", "precision to serve; auto takes what suits the machine")
     strict: bool = setting(True, "refuse to start when a model is broken; else serve the others")
+    workers: int = count(1, "engine processes behind the port, which share the CPUs")
     threads: int = count(0, "CPU threads for inference; 0 takes all that this process may use", 0)
     max_batch_size: int = count(32, "items that run together at most")
     max_queue_delay_ms: float = setting(

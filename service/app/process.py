@@ -1,4 +1,4 @@
-"""The composition root: load, warm up, ready, drain. The only file that sees every room."""
+"""One serving process: load, warm up, ready, drain."""
 
 import asyncio
 import logging
@@ -7,39 +7,33 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TextIO, cast
 
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from model_zoo.catalog import Catalog
 from model_zoo.errors import ModelZooError
+from service.app.announcement import CURLS, announcement
+from service.app.options import catalog, item_limits, limits, load_options
+from service.fleet.seat import Seat
+from service.fleet.shared_log import SharedLog
+from service.fleet.siblings import Siblings
 from service.http.access_log import AccessLog, JsonAccess, LoggedAccess, NoAccessLog
-from service.http.application import CLASSIFY, SENTIMENT, TRANSLATE, make_application
+from service.http.application import make_application
 from service.http.edge import Watching
-from service.http.limits import Limits
-from service.http.native import ItemLimits
 from service.http.server import address_of, listen, make_server
-from service.logs import JsonFormatter, configure_logging
+from service.logs import JsonFormatter, configure_logging, number_log_records
 from service.metrics import Metrics, ModelMetrics
 from service.repository.lifecycle import Lifecycle
 from service.repository.loading import load_all
 from service.repository.models import Models
-from service.repository.options import LoadOptions
 from service.settings import Settings
-from service.tasks.images import ImageLimits
 from service.tracing.start import Tracing, TracingUnavailable, start_tracing
 
 log = logging.getLogger("slipway.app")
 
 OK, FAILED = 0, 1
 CLOSE_S = 5.0  # for workers whose last batch has no reader any more
-
-CURLS = {
-    "image-classification": (CLASSIFY, "-H 'Content-Type: image/jpeg' --data-binary @photo.jpg"),
-    "text-classification": (SENTIMENT, """-d '{"text": "A film to remember."}'"""),
-    "translation": (TRANSLATE, """-d '{"text": "A dog runs across the street."}'"""),
-}
 
 
 class StartFailed(Exception):
@@ -49,52 +43,81 @@ class StartFailed(Exception):
 def serve(settings: Settings, version: str) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises StartFailed."""
     configure_logging(settings.log_level, settings.log_format)
+    return _run(settings, version, None)
+
+
+def serve_seat(settings: Settings, version: str, seat: Seat) -> int:
+    """Serve as one of several workers; what goes wrong at the start is told to the supervisor."""
+    stream = cast(TextIO, SharedLog(sys.stderr, seat.folder))
+    configure_logging(settings.log_level, settings.log_format, stream)
+    number_log_records(seat.number)
+    try:
+        return _run(settings, version, seat)
+    except StartFailed as error:
+        seat.tell("failed", str(error))
+        return FAILED
+
+
+def _run(settings: Settings, version: str, seat: Seat | None) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(Service(settings, version).run())
+        return runner.run(Service(settings, version, seat).run())
 
 
 class Service:
     """One serving process, from its first log line to its exit code."""
 
-    def __init__(self, settings: Settings, version: str) -> None:
+    def __init__(self, settings: Settings, version: str, seat: Seat | None = None) -> None:
         self._settings = settings
+        self._seat = seat
+        registry = CollectorRegistry()
         self._tracing = _start_tracing(settings, version)
         self._metrics = Metrics.create(
-            CollectorRegistry(), self._tracing.model_metrics if self._tracing else ModelMetrics
+            registry, self._tracing.model_metrics if self._tracing else ModelMetrics
         )
         self._metrics.describe_build(version)
         self._models = Models(Lifecycle())
-        limits = _limits(settings)
-        self._access_log = _access_log()
+        read_limits = limits(settings)
+        self._access_log = _access_log(seat)
+        require_ready = self._models.lifecycle.require_ready
+        self._siblings = Siblings(seat, registry, require_ready) if seat is not None else None
         application = make_application(
             self._models,
             self._metrics,
-            limits=limits,
-            item_limits=_item_limits(settings),
+            limits=read_limits,
+            item_limits=item_limits(settings),
             timeout_s=settings.request_timeout_s,
             version=version,
+            outlook=self._siblings,
             watching=Watching(self._access_log, self._tracing.requests if self._tracing else None),
         )
-        self._server = make_server(application, limits=limits, drain_s=settings.drain_s)
+        self._server = make_server(application, limits=read_limits, drain_s=settings.drain_s)
         self._leave = asyncio.Event()
 
     async def run(self) -> int:
         """Everything, in order. The port answers from the start: /livez, and 503 to the rest."""
+        seat = self._seat
         self._catch_signals()
-        listener = _listen(self._settings)
+        listener = _listen(self._settings, shared=seat is not None)
         address = address_of(listener)
-        serving = asyncio.create_task(self._server.serve([listener]))
-        serving.add_done_callback(lambda _: self._leave.set())  # without a server, nothing to do
+        serving: asyncio.Task[None] | None = None
+        if seat is None or not seat.replacement:  # the others answer while a replacement loads
+            serving = self._start_server(listener)
         watching = asyncio.create_task(self._metrics.watch_event_loop())
         try:
+            if self._siblings is not None:
+                await self._siblings.open()
             if await self._unless_leaving(self._load()):
-                _announce(self._models, address)
+                serving = serving or self._start_server(listener)
+                self._announce(announcement(self._models, address))
                 await self._leave.wait()
                 await self._pre_drain()
         finally:
             self._models.lifecycle.begin_drain()
             self._server.stop()
-            await serving
+            if serving is not None:
+                await serving
+            if self._siblings is not None:
+                self._siblings.close()
             watching.cancel()
             await self._close_models()
             if isinstance(self._access_log, JsonAccess):
@@ -104,12 +127,22 @@ class Service:
         log.info("drained; leaving")
         return OK
 
+    def _start_server(self, listener: socket.socket) -> asyncio.Task[None]:
+        serving = asyncio.create_task(self._server.serve([listener]))
+        serving.add_done_callback(lambda _: self._leave.set())  # without a server, nothing to do
+        return serving
+
+    def _announce(self, text: str) -> None:
+        if self._seat is not None:
+            self._seat.tell("ready", text)
+            return
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
     async def _load(self) -> None:
         settings = self._settings
         try:
-            live, broken = await load_all(
-                _catalog(settings), _load_options(settings), self._metrics
-            )
+            live, broken = await load_all(catalog(settings), load_options(settings), self._metrics)
         except ModelZooError as error:
             raise StartFailed(str(error)) from error
         self._models.serve(live, broken)
@@ -144,8 +177,16 @@ class Service:
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
+        if self._seat is None:
+            loop.add_signal_handler(signal.SIGINT, self._on_signal)
+        else:  # Ctrl+C is the supervisor's; its own end is ours too
+            loop.add_reader(self._seat.lifeline, self._on_lost_supervisor)
+        loop.add_signal_handler(signal.SIGTERM, self._on_signal)
+
+    def _on_lost_supervisor(self) -> None:
+        asyncio.get_running_loop().remove_reader(cast(Seat, self._seat).lifeline)
+        log.warning("the supervisor is gone; leaving")
+        self._leave.set()
 
     def _on_signal(self) -> None:
         if self._leave.is_set():
@@ -162,53 +203,22 @@ def _start_tracing(settings: Settings, version: str) -> Tracing | None:
         raise StartFailed(str(error)) from error
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(settings: Settings, *, shared: bool) -> socket.socket:
     try:
-        return listen(settings.host, settings.port)
+        return listen(settings.host, settings.port, shared=shared)
     except OSError as error:
         raise StartFailed(f"{error.strerror}; choose another with --port or --host") from error
 
 
-def _catalog(settings: Settings) -> Catalog:
-    return Catalog(settings.models) if settings.models is not None else Catalog()
-
-
-def _access_log() -> AccessLog:
+def _access_log(seat: Seat | None) -> AccessLog:
     if not logging.getLogger("slipway.access").isEnabledFor(logging.INFO):
         return NoAccessLog()
-    if any(isinstance(h.formatter, JsonFormatter) for h in logging.getLogger().handlers):
-        return JsonAccess(sys.stderr)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(
+            handler.formatter, JsonFormatter
+        ):
+            return JsonAccess(handler.stream, {} if seat is None else {"worker": seat.number})
     return LoggedAccess()
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        body_bytes=settings.max_body_bytes,
-        body_bytes_of={CLASSIFY: settings.max_image_bytes},
-        body_s=settings.body_timeout_s,
-    )
-
-
-def _item_limits(settings: Settings) -> ItemLimits:
-    return ItemLimits(max_items=settings.max_items, max_characters=settings.max_text_characters)
-
-
-def _load_options(settings: Settings) -> LoadOptions:
-    return LoadOptions(
-        providers=",".join(settings.providers),
-        strict_providers=settings.strict_providers,
-        precision=None if settings.variant == "auto" else settings.variant,
-        max_batch_size=settings.max_batch_size,
-        max_queue_delay_s=settings.max_queue_delay_ms / 1000,
-        max_queue_size=settings.max_queue_size,
-        max_queue_s=settings.max_queue_s,
-        share_identical=settings.share_identical,
-        cache_bytes=settings.cache_bytes,
-        workers=settings.threads or None,
-        image_limits=ImageLimits(
-            max_pixels=settings.max_image_pixels, min_side=settings.min_image_side
-        ),
-    )
 
 
 def _require_models(models: Models, *, strict: bool) -> None:
@@ -217,15 +227,3 @@ def _require_models(models: Models, *, strict: bool) -> None:
         raise StartFailed("\n".join((*reasons, "--no-strict serves the others all the same")))
     if not models.live:
         raise StartFailed("\n".join((*reasons, "there is no model that can be served")))
-
-
-def _announce(models: Models, address: str) -> None:
-    """Where we are and what to try, for a person at the terminal; logs go to stderr."""
-    lines = [f"Slipway answers at {address} and explains itself at {address}/docs"]
-    for task, (path, arguments) in CURLS.items():
-        live = [model for model in models.live if model.manifest.task == task]
-        lines += [f"  {model.name}/{model.version} ({model.variant})" for model in live]
-        lines += [f"    curl {arguments} {address}{path}"] if live else []
-    lines += [f"  broken: {found.name}/{found.version}: {found.reason}" for found in models.broken]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()

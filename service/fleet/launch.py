@@ -1,0 +1,63 @@
+"""`slipway serve --workers N`: the port, the private folder, and the supervisor over both."""
+
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from service.fleet.seat import Seat
+from service.fleet.supervisor import Supervisor, WorkersFailed
+
+
+def run_fleet(host: str, port: int, count: int, work: Callable[[int, Seat], int]) -> int:
+    """Run `work(port, seat)` in `count` processes until a signal; the exit code.
+
+    `work` listens on that port in every process. Raises WorkersFailed.
+    """
+    with reserve(host, port) as reserved:
+        folder = Path(tempfile.mkdtemp(prefix="slipway-"))  # nobody else may look into it
+        try:
+            supervisor = Supervisor(
+                lambda seat: work(reserved.getsockname()[1], seat),
+                count=count,
+                folder=folder,
+                announce=lambda text: _say(f"{text}  {count} workers\n"),
+            )
+            return supervisor.run()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that holds the port for processes that listen on it; it does not listen itself.
+
+    Port 0 takes any free one. Raises WorkersFailed.
+    """
+    try:
+        _bound(host, port, shared=False).close()  # refuses a port that somebody else shares
+        return _bound(host, port, shared=True)
+    except OSError as error:
+        raise WorkersFailed(
+            f"cannot listen on {host}:{port}: {error.strerror}; "
+            "choose another with --port or --host"
+        ) from error
+
+
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    option = socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR
+    found.setsockopt(socket.SOL_SOCKET, option, 1)
+    try:
+        found.bind((host, port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

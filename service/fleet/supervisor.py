@@ -1,0 +1,234 @@
+"""Starts the workers, replaces those that die, and passes on the signal to leave.
+
+The process has one thread and has loaded no model, so that it can fork at any time.
+"""
+
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from service.fleet.seat import Seat
+
+log = logging.getLogger("slipway.fleet")
+
+OK, FAILED = 0, 1
+LEAVING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+
+
+class WorkersFailed(Exception):
+    """The workers cannot serve; the message says why."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """What the supervisor knows of one seat."""
+
+    number: int
+    pid: int = 0
+    report: int = -1
+    heard: bytes = b""
+    ready: bool = False
+    deaths: int = 0
+    start_again_s: float | None = None
+    words: list[str] = field(default_factory=list)
+
+
+class Supervisor:
+    """Runs `work(seat)` in `count` processes; its result is the exit code of the process."""
+
+    def __init__(
+        self,
+        work: Callable[[Seat], int],
+        *,
+        count: int,
+        folder: Path,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._work = work
+        self._folder = folder
+        self._announce = announce
+        self._workers = [_Worker(number) for number in range(count)]
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[int] = []
+        self._leaving = False
+        self._announced = False
+        self._worst = OK
+        self._life_read, self._life_write = os.pipe()
+        self._wake_read, self._wake_write = socket.socketpair()
+
+    def run(self) -> int:
+        """Until a signal; 0 if all workers left in good order. Raises WorkersFailed."""
+        self._catch_signals()
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        try:
+            for worker in self._workers:
+                self._start(worker)
+            while any(worker.pid or self._may_start(worker) for worker in self._workers):
+                self._turn()
+        finally:
+            self._kill(signal.SIGKILL)
+            self._reap(block=True)
+        self._raise_first_failure()
+        return self._worst
+
+    def _turn(self) -> None:
+        """Wait for news, and act on it."""
+        for key, _ in self._selector.select(self._pause_s()):
+            if key.data is None:
+                self._wake_read.recv(4096)
+            else:
+                self._hear(key.data)
+        self._obey_signals()
+        self._reap()
+        now_s = time.monotonic()
+        for worker in self._workers:
+            if self._may_start(worker) and now_s >= (worker.start_again_s or 0.0):
+                self._start(worker)
+
+    def _pause_s(self) -> float | None:
+        due_s = [w.start_again_s for w in self._workers if w.start_again_s is not None]
+        return max(0.0, min(due_s) - time.monotonic()) if due_s and not self._leaving else None
+
+    # Processes
+
+    def _may_start(self, worker: _Worker) -> bool:
+        return worker.start_again_s is not None and not self._leaving
+
+    def _start(self, worker: _Worker) -> None:
+        report_read, report_write = os.pipe()
+        replacement = worker.start_again_s is not None
+        worker.start_again_s = None
+        worker.ready, worker.heard = False, b""
+        seat = Seat(
+            number=worker.number,
+            count=len(self._workers),
+            folder=self._folder,
+            report=report_write,
+            lifeline=self._life_read,
+            replacement=replacement,
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._be_worker(seat, report_read)
+        os.close(report_write)
+        worker.pid, worker.report = pid, report_read
+        self._selector.register(report_read, selectors.EVENT_READ, worker)
+
+    def _be_worker(self, seat: Seat, report_read: int) -> None:
+        """The rest of the life of a new process."""
+        code = FAILED
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            # Ctrl+C reaches all processes of a terminal; the supervisor passes it on.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for fd in (report_read, self._life_write, *(w.report for w in self._workers if w.pid)):
+                os.close(fd)
+            self._selector.close()
+            self._wake_read.close()
+            self._wake_write.close()
+            code = self._work(seat)
+        except BaseException as error:
+            log.critical("a worker broke", exc_info=error)
+        finally:
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _hear(self, worker: _Worker) -> None:
+        heard = os.read(worker.report, 65536)
+        if not heard:
+            self._selector.unregister(worker.report)
+            os.close(worker.report)
+            worker.report = -1
+            return
+        worker.heard += heard
+        *complete, worker.heard = worker.heard.split(b"\0")
+        for message in complete:
+            word, _, text = message.decode().partition("\n")
+            if word == "failed":
+                worker.words.append(text)
+            elif word == "ready":
+                worker.ready, worker.deaths = True, 0
+                self._tell_once(text)
+
+    def _tell_once(self, text: str) -> None:
+        if not self._announced and all(worker.ready for worker in self._workers):
+            self._announced = True
+            self._announce(text)
+
+    def _reap(self, block: bool = False) -> None:
+        for worker in self._workers:
+            if worker.pid:
+                pid, status = os.waitpid(worker.pid, 0 if block else os.WNOHANG)
+                if pid:
+                    self._bury(worker, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, worker: _Worker, code: int) -> None:
+        pid, worker.pid = worker.pid, 0
+        while worker.report >= 0:
+            self._hear(worker)  # its last words
+        if self._leaving:
+            expected = (OK, -signal.SIGTERM)  # the latter before it could listen to signals
+            self._worst = self._worst or (OK if code in expected else FAILED)
+            return
+        if not self._announced:  # what keeps one from starting keeps all from it
+            self._worst = FAILED
+            self._leave()
+            return
+        worker.deaths += 1
+        pause_s = min(LONGEST_PAUSE_S, SHORTEST_PAUSE_S * 2 ** (worker.deaths - 1))
+        worker.start_again_s = time.monotonic() + (0.0 if worker.ready else pause_s)
+        log.error(
+            "a worker died; a new one starts",
+            extra={"worker": worker.number, "pid": pid, "exit_code": code},
+        )
+
+    def _raise_first_failure(self) -> None:
+        reasons = [word for worker in self._workers for word in worker.words]
+        if reasons and not self._announced:
+            raise WorkersFailed(reasons[0])
+
+    # Signals
+
+    def _catch_signals(self) -> None:
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        signal.set_wakeup_fd(self._wake_write.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        for number in LEAVING_SIGNALS:
+            signal.signal(number, self._note_signal)
+
+    def _note_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals.append(number)
+
+    def _obey_signals(self) -> None:
+        while self._signals:
+            self._signals.pop()
+            if self._leaving:
+                log.warning("second signal: leaving at once")
+                self._worst = FAILED
+                self._kill(signal.SIGKILL)
+            else:
+                self._leave()
+
+    def _leave(self) -> None:
+        self._leaving = True
+        self._kill(signal.SIGTERM)
+
+    def _kill(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            if worker.pid:
+                os.kill(worker.pid, number)

@@ -1,0 +1,121 @@
+"""Several engine processes behind one port: one service from outside, also when one dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import orjson
+import psutil
+import pytest
+
+from tests.e2e.conftest import ROOT, Server, environment, running
+from tests.tiny_zoo import TEXTS
+
+pytestmark = pytest.mark.e2e
+
+WORKERS = 2
+SERIES = f'endpoint="/v1/sentiment",model="{TEXTS}",outcome="ok",version="1"'
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, tiny_models: Path) -> Iterator[Server]:
+    options = ("--models", str(tiny_models), "--workers", str(WORKERS))
+    with running(tmp_path / "home", *options) as server:
+        yield server
+
+
+def workers(server: Server) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children()
+
+
+def counted(server: Server) -> float:
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    (line,) = [x for x in lines if x.startswith(f"slipway_requests_total{{{SERIES}}}")]
+    return float(line.split()[-1])
+
+
+def ask(server: Server, times: int) -> list[int]:
+    """On a connection each, so that the kernel shares them out."""
+    url = f"{server.url}/v1/sentiment"
+    return [httpx.post(url, json={"text": f"a {n}"}).status_code for n in range(times)]
+
+
+def test_all_workers_answer_and_their_counts_are_one(fleet: Server) -> None:
+    assert len(workers(fleet)) == WORKERS
+    assert ask(fleet, 24) == [200] * 24
+    assert {counted(fleet) for _ in range(6)} == {24.0}
+    assert fleet.stop() == 0
+    lines = [orjson.loads(line) for line in fleet.log.read_text().splitlines()]
+    requests = [line for line in lines if line["message"] == "request"]
+    assert len(requests) == 24
+    assert {line["worker"] for line in requests} == set(range(WORKERS))
+    assert fleet.left_behind() == []
+
+
+class Clients:
+    """Four who ask one thing after the other, each on a connection of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self.answered = self.failed = self.refused = 0
+        self._server = server
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
+
+    def _ask(self) -> None:
+        while not self._done.is_set():
+            try:
+                (status,) = ask(self._server, 1)
+                self.answered += status == 200
+                self.refused += status != 200
+            except httpx.TransportError:
+                self.failed += 1
+
+    def __enter__(self) -> "Clients":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def wait_for(server: Server, ready: bool) -> None:
+    while (httpx.get(f"{server.url}/readyz").status_code == 200) != ready:
+        pass
+
+
+def test_a_worker_that_dies_costs_only_what_it_had_in_hand(fleet: Server) -> None:
+    with Clients(fleet) as clients:
+        while clients.answered < 20:
+            pass
+        before = counted(fleet)
+        first, other = workers(fleet)
+        os.kill(first.pid, signal.SIGKILL)
+        wait_for(fleet, ready=False)
+        assert counted(fleet) >= before
+        wait_for(fleet, ready=True)
+    assert clients.failed <= 4
+    assert clients.refused == 0
+    after = workers(fleet)
+    assert other in after
+    assert len(after) == WORKERS
+    assert counted(fleet) >= before
+    assert fleet.stop() == 0
+
+
+def test_a_fleet_without_models_says_why_once_and_ends(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    command = [sys.executable, "-m", "service", "serve", "--port", "0"]
+    command += ["--workers", str(WORKERS), "--models", str(tmp_path / "empty")]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("there is no model that can be served") == 1

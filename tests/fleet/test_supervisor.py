@@ -1,0 +1,123 @@
+"""Workers that are started, die, are replaced, and leave: real processes that load nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster
+
+from service.fleet.launch import reserve
+from service.fleet.supervisor import WorkersFailed
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> BlockBuster | None:
+    """These tests have no event loop of ours to guard."""
+    return None
+
+
+class Fleet:
+    """A supervisor with two workers."""
+
+    def __init__(self, folder: Path, script: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fleet.supervised", str(folder), script],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def said(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def pid(self, number: int) -> int:
+        return int((self.folder / f"{number}.pid").read_text())
+
+    def lives(self, number: int) -> int:
+        return int((self.folder / f"{number}.lives").read_text())
+
+    def left(self, number: int) -> bool:
+        return (self.folder / f"{number}.left").exists()
+
+    def wait(self) -> int:
+        return self.process.wait(timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path, getattr(request, "param", "good"))
+    yield fleet
+    fleet.process.kill()
+    fleet.process.communicate()
+
+
+def until(true: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_all_are_ready_before_it_is_said_and_leave_in_good_order(fleet: Fleet) -> None:
+    assert fleet.said() == "ready"
+    assert (fleet.lives(0), fleet.lives(1)) == (1, 1)
+    fleet.process.send_signal(signal.SIGTERM)
+    assert fleet.wait() == 0
+    assert fleet.left(0)
+    assert fleet.left(1)
+
+
+def test_one_that_dies_is_replaced_and_the_other_lives_on(fleet: Fleet) -> None:
+    fleet.said()
+    first, other = fleet.pid(0), fleet.pid(1)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: fleet.lives(0) == 2 and fleet.pid(0) != first)
+    assert fleet.pid(1) == other
+    fleet.process.send_signal(signal.SIGTERM)
+    assert fleet.wait() == 0
+    assert fleet.lives(1) == 1
+
+
+@pytest.mark.parametrize("fleet", ["cannot"], indirect=True)
+def test_what_keeps_one_from_starting_is_told_and_ends_all(fleet: Fleet) -> None:
+    assert fleet.said().startswith("failed: worker ")
+    assert fleet.wait() == 1
+
+
+@pytest.mark.parametrize("fleet", ["stubborn"], indirect=True)
+def test_a_second_signal_ends_what_does_not_leave(fleet: Fleet) -> None:
+    fleet.said()
+    pids = [fleet.pid(0), fleet.pid(1)]
+    fleet.process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    assert fleet.process.poll() is None
+    fleet.process.send_signal(signal.SIGTERM)
+    assert fleet.wait() == 1
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_workers_do_not_outlive_their_supervisor(fleet: Fleet) -> None:
+    fleet.said()
+    fleet.process.kill()
+    until(lambda: fleet.left(0) and fleet.left(1))
+
+
+def test_a_port_that_somebody_has_is_refused() -> None:
+    with reserve("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(WorkersFailed, match=f"127.0.0.1:{port}.*choose another"):
+            reserve("127.0.0.1", port)
