@@ -17,10 +17,12 @@ from service.repository.models import Models
 from tests.monitoring import promql
 from tests.monitoring.exported import VALUES, edges, exported
 from tests.monitoring.tree import (
+    GRAFANA,
     PROMETHEUS,
     ROOT,
     alerts,
     panel_queries,
+    panels,
     read_yaml,
     records,
     rule_queries,
@@ -117,6 +119,13 @@ def test_an_alert_says_how_urgent_it_is_and_where_to_read_on(alert: dict[str, An
 def test_the_runbook_has_a_section_for_every_alert_and_for_no_other() -> None:
     sections = re.findall(r"^### (Slipway\w+)$", RUNBOOK, re.MULTILINE)
     assert sorted(sections) == sorted(alert["alert"] for alert in alerts())
+
+
+def test_the_runbook_sends_people_to_panels_that_are_there() -> None:
+    titles = [panel["title"] for panel in panels(GRAFANA / "dashboards" / "overview.json")]
+    named = {" ".join(found.split()) for found in re.findall(r"[Pp]anel\s+\*([^*]+)\*", RUNBOOK)}
+    assert len(named) > 5
+    assert {name for name in named if not any(title.startswith(name) for title in titles)} == set()
 
 
 def test_prometheus_loads_every_rule_and_scrapes_what_compose_calls_the_service() -> None:
