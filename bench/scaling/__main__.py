@@ -143,7 +143,7 @@ def _show(cases: Sequence[Case], options: argparse.Namespace) -> None:
         kept = {
             name: value for name, value in vars(options).items() if name not in ("json", "plot")
         }
-        settings = {name: str(v) if isinstance(v, Path) else v for name, v in kept.items()}
+        settings = {name: v.name if isinstance(v, Path) else v for name, v in kept.items()}
         write_json(options.json, cases, {**settings, "behaviour": asdict(Behaviour())})
     if options.plot and len(cases) == 1:
         plot_course(options.plot, cases[0])

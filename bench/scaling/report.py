@@ -82,8 +82,13 @@ def plot(path: Path, rows: Sequence[dict[str, Any]], x_name: str) -> None:
         for line, some in lines.items():
             axis.plot([row["value"] for row in some], [row[name] for row in some], "o-", label=line)
         axis.set(xlabel=x_name, ylabel=label, xscale="log")
+        values = sorted({row["value"] for row in rows})
+        axis.set_xticks(values, [f"{value:g}" for value in values])
+        axis.minorticks_off()
     axes[0].set_yscale("log")
-    axes[-1].legend(fontsize=6)
+    axes[-1].figure.legend(
+        *axes[-1].get_legend_handles_labels(), loc="outside right center", fontsize=7
+    )
     save(path)
 
 

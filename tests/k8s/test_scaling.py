@@ -1,13 +1,18 @@
 """What the autoscalers and alerts ask Prometheus is what the server really tells."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.k8s.manifests import FILES, K8S, ROOT, Object, amount, component, read, server, walk
+from model_zoo.catalog import Catalog
+from tests.k8s.manifests import FILES, K8S, ROOT, Object, amount, component, read, walk
 from tests.k8s.prometheus_rule import SOURCES, TARGET, prometheus_rule
 from tests.monitoring.exported import exported
+
+SIMULATED = ROOT / "bench" / "results" / "scaling_targets.json"
+PUBLISHED = {ref.name for ref in Catalog().list()}
 
 # What Prometheus adds to the series of a pod; what the adapter puts in its place.
 ADDED = {"namespace", "job", "pod", "track", "instance"}
@@ -62,7 +67,9 @@ def test_the_fleet_follows_the_queue_and_never_the_processor() -> None:
     kinds = {metric["type"] for metric in autoscaler()["metrics"]}
     kinds |= {trigger["type"] for trigger in scaled_object()["triggers"]}
     assert kinds == {"Pods", "prometheus"}
-    assert "slipway_queue_depth" in scaled_object()["triggers"][0]["metadata"]["query"]
+    (trigger,) = scaled_object()["triggers"]
+    assert "slipway_estimated_queue_seconds" in trigger["metadata"]["query"]
+    assert targets().keys() == {"slipway_estimated_queue_seconds"}
 
 
 def test_both_autoscalers_want_the_same() -> None:
@@ -74,8 +81,16 @@ def test_both_autoscalers_want_the_same() -> None:
     assert scaled_object()["maxReplicaCount"] == autoscaler()["maxReplicas"]
 
 
-def test_more_pods_come_as_soon_as_each_processor_has_an_item_waiting() -> None:
-    assert targets()["slipway_queue_depth"] == amount(server()["resources"]["limits"]["cpu"])
+def test_the_target_is_the_one_that_the_simulation_found() -> None:
+    """Of those at which a steady load and a day's are answered but for one item in a thousand."""
+    (target,) = targets().values()
+    cases = json.loads(SIMULATED.read_text(encoding="utf-8"))["cases"]
+    calm = [case for case in cases if case["signal"] == "seconds" and case["trace"] != "bursts"]
+    assert {case["model"] for case in calm if case["value"] == target} == set(PUBLISHED)
+    worst: dict[float, float] = {}
+    for case in calm:
+        worst[case["value"]] = max(worst.get(case["value"], 0.0), case["unanswered"])
+    assert target == max(value for value, unanswered in worst.items() if unanswered <= 0.001)
 
 
 def test_a_lost_prometheus_is_an_error_and_shrinks_nothing() -> None:
