@@ -13,14 +13,16 @@ from tests.e2e.conftest import Server, running
 pytestmark = pytest.mark.e2e
 
 CLIENTS = 24
-TEXT = "The quick brown fox jumps over the lazy dog again. " * 16
+SENTENCES = 16
 
 
-def send(server: Server) -> http.client.HTTPConnection:
-    """A request whose answer nobody has read yet."""
+def send(server: Server, number: int) -> http.client.HTTPConnection:
+    """A request whose answer nobody has read yet, and in which nothing can be shared."""
+    names = (f"{number} {sentence}" for sentence in range(SENTENCES))
+    text = " ".join(f"The quick brown fox {name} jumps over the lazy dog again." for name in names)
     host, port = server.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=120.0)
-    connection.request("POST", "/v1/translate", body=json.dumps({"text": TEXT}))
+    connection.request("POST", "/v1/translate", body=json.dumps({"text": text}))
     return connection
 
 
@@ -33,7 +35,7 @@ def translations_done(server: Server) -> int:
 def test_queued_and_running_requests_are_all_answered(tmp_path: Path, tiny_models: Path) -> None:
     options = ("--max-batch-size", "4", "--max-queue-size", "10000")
     with running(tmp_path / "home", "--models", str(tiny_models), *options) as server:
-        sent = [send(server) for _ in range(CLIENTS)]
+        sent = [send(server, number) for number in range(CLIENTS)]
         while translations_done(server) + server.in_flight() < CLIENTS:
             pass  # not all of them have been read
         waiting = server.in_flight()
