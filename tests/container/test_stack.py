@@ -169,8 +169,8 @@ def test_the_hardening_is_in_force(stack: Stack, service: str) -> None:
     assert all(b["HostIp"] == "127.0.0.1" for ports in host["PortBindings"].values() for b in ports)
 
 
-def test_the_memory_of_the_process_is_set_against_the_limit_of_its_container(stack: Stack) -> None:
-    (limit,) = stack.until_it_answers('slipway:memory_limit:bytes{instance="slipway"}')
+def test_the_service_tells_the_memory_limit_of_its_container(stack: Stack) -> None:
+    (limit,) = stack.until_it_answers('slipway_memory_limit_bytes{instance="slipway"}')
     assert int(limit["value"][1]) == stack.container("slipway")["HostConfig"]["Memory"]
 
 
