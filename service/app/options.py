@@ -35,6 +35,7 @@ def load_options(settings: Settings) -> LoadOptions:
         strict_providers=settings.strict_providers,
         precision=None if settings.variant == "auto" else settings.variant,
         max_batch_size=settings.max_batch_size,
+        decode_slots=settings.decode_slots,
         max_queue_delay_s=settings.max_queue_delay_ms / 1000,
         max_queue_size=settings.max_queue_size,
         max_queue_s=settings.max_queue_s,

@@ -21,6 +21,7 @@ from service.runtime.errors import EngineError, SelfTestFailed
 from service.runtime.providers import Choice, choices, cpu_features, parse_providers
 from service.runtime.runner import Runner, make_runner
 from service.runtime.session import usable_providers
+from service.runtime.slot_decoder import DEFAULT_SLOTS
 from service.tasks.registry import AnyTask, make_task
 
 log = logging.getLogger("slipway.repository")
@@ -81,7 +82,9 @@ def _open_best(
     manifest = published.manifest
     reports: list[SelfTestReport] = []
     for choice in possible_choices(manifest, options):
-        runner = open_runner(published, choice, strict=options.strict_providers)
+        runner = open_runner(
+            published, choice, strict=options.strict_providers, slots=options.decode_slots
+        )
         engine = Engine(task, runner, metrics, FIRST_STAGE[manifest.task])
         warm_up(engine, manifest, options.max_batch_size)
         provider = choice.providers[0]
@@ -112,7 +115,9 @@ def possible_choices(manifest: Manifest, options: LoadOptions) -> list[Choice]:
     )
 
 
-def open_runner(published: PublishedModel, choice: Choice, *, strict: bool) -> Runner:
+def open_runner(
+    published: PublishedModel, choice: Choice, *, strict: bool, slots: int = DEFAULT_SLOTS
+) -> Runner:
     """The variant's graphs, opened from their verified bytes."""
     return make_runner(
         published.manifest,
@@ -120,6 +125,7 @@ def open_runner(published: PublishedModel, choice: Choice, *, strict: bool) -> R
         providers=choice.providers,
         threads=1,  # each worker runs batches of its own, which scales better than sharing one
         strict=strict,
+        slots=slots,
     )
 
 

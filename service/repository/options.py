@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from model_zoo.manifest import Manifest, Precision
 from service.batching.cores import Cores
 from service.batching.policy import BatchPolicy
+from service.runtime.slot_decoder import DEFAULT_SLOTS
 from service.runtime.threads import available_cpus
 from service.tasks.images import ImageLimits
 
@@ -28,6 +29,7 @@ class LoadOptions:
     strict_providers: bool = False
     precision: Precision | None = None
     max_batch_size: int = 32
+    decode_slots: int = DEFAULT_SLOTS
     max_queue_delay_s: float = 0.0
     max_queue_size: int = 256
     max_queue_s: float = 10.0

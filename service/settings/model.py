@@ -51,6 +51,7 @@ class Settings(BaseModel):
     workers: int = count(1, "engine processes behind the port, which share the CPUs")
     threads: int = count(0, "CPU threads for inference; 0 takes all that this process may use", 0)
     max_batch_size: int = count(32, "items that run together at most")
+    decode_slots: int = count(32, "sentences that a worker translates step by step together", 8)
     max_queue_delay_ms: float = setting(
         0.0, "how long a partial batch waits", "milliseconds", ge=0, allow_inf_nan=False
     )
