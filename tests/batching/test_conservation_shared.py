@@ -176,7 +176,9 @@ async def test_every_part_of_1200_calls_ends_once(
     assert tally.ended["shed"] == batcher.outcomes["shed"] > 0
     # Of a call that expired or was left, some parts may have had their answers before.
     assert tally.ended["ok"] <= batcher.outcomes["ok"]
-    assert tally.ended["expired"] >= batcher.outcomes["expired"] > 0
+    # An end of ours and a goodbye may cross: expired for us, and cancelled for the client.
+    ours, theirs = batcher.outcomes, tally.ended
+    assert theirs["expired"] + theirs["cancelled"] >= ours["expired"] > 0
     assert min(observer.look_ups["shared"], observer.look_ups["miss"]) > 0
     assert bool(observer.look_ups["hit"]) is keeps_answers
     assert tally.told >= tally.ended["ok"] - observer.look_ups["hit"]
