@@ -1,6 +1,7 @@
 """One serving process: load, warm up, ready, drain."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -150,6 +151,8 @@ class Service:
             path, _ = CURLS[model.manifest.task]
             self._metrics.requests_expected(path, model.name, model.version)
         _require_models(self._models, strict=settings.strict)
+        gc.collect()
+        gc.freeze()  # what is loaded stays: no collection needs to look at it again
         self._models.lifecycle.become_ready()
 
     async def _unless_leaving(self, work: Coroutine[Any, Any, None]) -> bool:

@@ -99,7 +99,7 @@ def _fields(exchange: Exchange, seconds: float) -> dict[str, Any]:
         "model": exchange.model,
         "version": exchange.version,
         "items": exchange.items,
-        "duration_ms": round(seconds * 1000, 3),
+        "duration_ms": int(seconds * 1e6 + 0.5) / 1000,
     }
     if exchange.trace is not None and exchange.trace.trace_id:
         fields["trace_id"] = exchange.trace.trace_id

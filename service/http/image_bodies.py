@@ -4,6 +4,7 @@ import asyncio
 import binascii
 from base64 import b64decode
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -35,7 +36,7 @@ class ImageCall:
 
 async def read_images(exchange: Exchange, max_images: int) -> ImageCall:
     """The images of this request; raises InvalidInput or UnsupportedMedia."""
-    kind = exchange.content_type.partition(";")[0].strip().lower()
+    kind = _kind_of(exchange.headers.get(b"content-type", b""))
     if kind.startswith("image/") or kind in RAW:
         return await _raw(exchange)
     if kind == "application/json":
@@ -46,6 +47,11 @@ async def read_images(exchange: Exchange, max_images: int) -> ImageCall:
         "Send the image itself with Content-Type: image/jpeg (or png, webp, ...), a multipart "
         'form with `file` parts, or JSON {"images": ["<base64>", ...]}.'
     )
+
+
+@lru_cache(maxsize=64)
+def _kind_of(content_type: bytes) -> str:
+    return content_type.decode("latin-1").partition(";")[0].strip().lower()
 
 
 async def _raw(exchange: Exchange) -> ImageCall:
