@@ -66,7 +66,7 @@ def describe(manifest: Manifest, batcher: Batcher[Any, Any]) -> dict[str, Any]:
             "stay_per_token_ms": _ms(pace.stay_s(1)),
         }
     model = batcher.latency
-    sizes, lengths = shapes_of(manifest, SIZES[-1])
+    sizes, lengths = shapes_of(manifest, batcher.max_batch_size)
     table = model.table(sizes, lengths)
     return foreseen | {
         "batches_seen": model.batches,
