@@ -76,7 +76,7 @@ def _reexamined(options: Options, manifest: Manifest, story: Story) -> Reexamina
     asked = as_published(options, manifest)
     try:
         return _ask_recipe(asked, manifest, story)
-    except (OtherRun, RuntimeError) as error:  # torch's, where the weights are of another shape
+    except (OtherRun, RuntimeError, ValueError) as error:  # torch's, where nothing fits
         if not asked.has_checkpoint(manifest.name):
             raise
         story.say(f"the checkpoint is of another run, parity is left out: {error}".splitlines()[0])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from export import check as checking
 from export.candidate import Candidate, OpenedVariant, answer_of, of_published
@@ -161,3 +162,26 @@ def test_the_run_that_made_a_model_is_taken_from_its_manifest(tmp_path: Path) ->
 def test_the_table_has_a_line_a_row() -> None:
     told = table([Row("", "files", "3", "passed"), Row("int8", "parity", "why", "not run")])
     assert told.splitlines() == ["      files   passed   3", "int8  parity  not run  why"]
+
+
+def test_a_checkpoint_of_another_network_costs_parity_and_nothing_else(
+    tmp_path: Path, recipe: "Recipe", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path)
+    kept = tmp_path / "work" / tiny_zoo.TEXTS
+    kept.mkdir(parents=True)
+    torch.save({"epoch": 3}, kept / "checkpoint.pt")
+    asked: list[Options] = []
+
+    def ask(options: Options, manifest: Any, story: Story) -> Reexamination:
+        asked.append(options)
+        recipe.knows_network = options.has_checkpoint(manifest.name)
+        if recipe.knows_network:
+            raise RuntimeError("size mismatch for lstm.weight")
+        return recipe(options, manifest, story)
+
+    monkeypatch.setattr(checking, "_ask_recipe", ask)
+    verdicts = {gate: row.verdict for gate, row in rows(tmp_path).items()}
+    assert verdicts.pop("parity") == "not run"
+    assert set(verdicts.values()) == {"passed"}
+    assert [options.epochs for options in asked] == [3, 3]
