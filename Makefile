@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+ENGINE_ARGS ?=
 K8S := build/k8s
 
 # One version, here and in pyproject.toml; no lock holds it, since its builds differ by machine.
@@ -40,7 +41,7 @@ test: $(VENV)/.torch ## run all tests (installs torch)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-container: $(VENV)/.dev ## build the image and run the stack; installs an engine if need be
-	$(BIN)/python -m tests.container.engine \
+	$(BIN)/python -m tests.container.engine $(ENGINE_ARGS) \
 		$(BIN)/python -m pytest tests/container tests/monitoring tests/e2e/test_rolling_restart.py \
 		$(ARGS)
 

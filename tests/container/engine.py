@@ -1,10 +1,11 @@
 """Runs a command with a container engine at hand: the one that is there, or one of its own.
 
-    python -m tests.container.engine COMMAND [ARGUMENT …]
+    python -m tests.container.engine [--if-possible] COMMAND [ARGUMENT …]
 
 Where no engine answers and we are root on Debian, its packages are installed and a daemon is
 started whose images, sockets and networks are gone afterwards. The command finds the client in
 CONTAINER_ENGINE, and in BASE_IMAGE a base to build on where the usual one cannot be pulled.
+With --if-possible the command is left out, with a word why, where no engine can be had.
 """
 
 import os
@@ -25,6 +26,7 @@ CLIENTS = ("/usr/bin/docker", "docker")  # Debian's has BuildKit built in; anoth
 DEFAULT_BASE = "python:3.11-slim"
 OWN_BASE = "slipway-base:bookworm"
 IN_BASE = "python3,python3-venv,usr-is-merged"
+IF_POSSIBLE = "--if-possible"
 START_S, STOP_S, PULL_S = 60.0, 60.0, 300.0
 # What Debian's own slim images leave out.
 OPTIONS = tuple(
@@ -53,15 +55,19 @@ class NoEngine(Exception):
     """No engine answers and none can be installed."""
 
 
-def main(command: list[str]) -> int:
-    """Run the command; its exit code, or 1 if there is no engine."""
+def main(words: list[str]) -> int:
+    """Run the command; its exit code, or if there is no engine 1, or 0 with --if-possible."""
+    may_skip = words[:1] == [IF_POSSIBLE]
+    command = words[may_skip:]
     try:
         with engine() as environment:
             base = base_image(environment)
             return subprocess.run(command, env={**environment, **base}, check=False).returncode
-    except NoEngine as error:
+    except (NoEngine, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        if may_skip:
+            sys.stderr.write("No container is built or run.\n")
+        return 0 if may_skip else 1
 
 
 @contextmanager
