@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from service.app import CLOSE_S
 from service.cli.parser import make_parser
-from service.http.probes import probe_routes
+from service.http.probes import OneProcess, probe_routes
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle
 from service.repository.models import Models
@@ -69,7 +69,8 @@ def test_the_server_listens_where_the_service_sends() -> None:
 
 def test_the_probes_ask_routes_that_exist() -> None:
     models = Models(Lifecycle())
-    routes = probe_routes(models, Metrics.create(CollectorRegistry())).routes
+    outlook = OneProcess(models, Metrics.create(CollectorRegistry()))
+    routes = probe_routes(models, outlook).routes
     known = {getattr(route, "path", "") for route in routes}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert server()[probe]["httpGet"]["path"] in known
