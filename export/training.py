@@ -218,12 +218,25 @@ class Trainer:
         set_random_state(state["random"])
 
 
-def warm_up_then_decay(warm_up: float, final: float) -> Callable[[float], float]:
-    """Rises linearly over the first share `warm_up` of training, then falls linearly to `final`."""
+Schedule = Callable[[float], float]
+
+
+def one_after_another(first: Schedule, then: Schedule, turn: float) -> Schedule:
+    """`first` over the share `turn` of training, `then` over the rest, each from 0 to 1."""
+
+    def factor(done: float) -> float:
+        return first(done / turn) if done < turn else then((done - turn) / (1 - turn))
+
+    return factor
+
+
+def warm_up_then_decay(warm_up: float, final: float, peak: float = 1.0) -> Schedule:
+    """Rises linearly to `peak` over the first share `warm_up`, then falls linearly to the share
+    `final` of it."""
 
     def factor(done: float) -> float:
         if done < warm_up:
-            return done / warm_up
-        return 1 - (1 - final) * (done - warm_up) / (1 - warm_up)
+            return peak * done / warm_up
+        return peak * (1 - (1 - final) * (done - warm_up) / (1 - warm_up))
 
     return factor

@@ -53,10 +53,12 @@ class TextNetwork(nn.Module):
         self.votes: NgramVotes | None = None
         nn.init.normal_(self.embedding.weight, std=0.1)
 
-    def forward(self, ids_NT: Tensor) -> Tensor:
+    def forward(self, ids_NT: Tensor, nudge_NTE: Tensor | None = None) -> Tensor:
+        """nudge: added to the embedded tokens, for training against noise."""
         real_NT = ids_NT != self.config.pad_id
         real_NT1, lengths_N = real_NT[..., None], real_NT.sum(1)
-        states_NTF = self.reader(self._embed(ids_NT), real_NT)
+        x_NTE = self._embed(ids_NT)
+        states_NTF = self.reader(x_NTE if nudge_NTE is None else x_NTE + nudge_NTE, real_NT)
         highest = states_NTF.masked_fill(~real_NT1, LOWEST).amax(1)
         mean = (states_NTF * real_NT1).sum(1) / lengths_N[:, None]
         logits_NK: Tensor = self.head(self.head_dropout(torch.cat([highest, mean], dim=1)))

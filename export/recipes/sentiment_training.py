@@ -3,7 +3,7 @@
 N texts, T tokens, K classes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -34,8 +34,9 @@ class SentimentTraining:
 
     windows: (share of the epochs, tokens), so that the first epochs are cheap and the last ones see
     texts nearly whole. batch_windows: so many full windows make a batch. rate_factor: on the rates
-    of what was learnt before, for a network that does not start afresh. buckets: of the n-gram
-    table that joins the network after training (0: none).
+    of what was learnt before, for a network that does not start afresh. adversary: length of the
+    worst nudge to a text's embedded tokens, as a share of their own (0: none). buckets: of the
+    n-gram table that joins the network after training (0: none).
     """
 
     epochs: int = 7
@@ -46,6 +47,7 @@ class SentimentTraining:
     rate_factor: float = 1.0
     weight_decay: float = 0.01
     label_smoothing: float = 0.05
+    adversary: float = 0.02
     average_decay: float = 0.998
     patience: int = 0
     buckets: int = 2_097_143
@@ -93,11 +95,6 @@ def train_sentiment(
         for rows in rows_of_batches:
             yield pad([windows[i] for i in rows], PAD_ID), torch.from_numpy(train.labels[rows])
 
-    def loss(network: nn.Module, batch: TextBatch) -> Tensor:
-        return functional.cross_entropy(
-            network(batch[0]).float(), batch[1], label_smoothing=settings.label_smoothing
-        )
-
     votes, network.votes = network.votes, None
     network.to(fastest_device())
     trainer = Trainer(
@@ -111,7 +108,7 @@ def train_sentiment(
             seed=settings.seed,
         ),
         Stepper((_optimizer(network, settings),), warm_up_then_decay(0.1, 0.02)),
-        Lesson(batches, loss, lambda network: _evaluate_all(network, validations)),
+        Lesson(batches, _loss(settings), lambda network: _evaluate_all(network, validations)),
         folder,
         "sentiment",
     )
@@ -119,6 +116,34 @@ def train_sentiment(
     network.cpu().eval()
     network.votes = votes or _fitted_votes(network, train, validations, settings.buckets)
     return history
+
+
+def _loss(settings: SentimentTraining) -> Callable[[nn.Module, TextBatch], Tensor]:
+    def plain(network: nn.Module, batch: TextBatch, *nudge_NTE: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            network(batch[0], *nudge_NTE).float(),
+            batch[1],
+            label_smoothing=settings.label_smoothing,
+        )
+
+    def adversarial(network: nn.Module, batch: TextBatch) -> Tensor:
+        assert isinstance(network, TextNetwork)
+        real_NT1 = (batch[0] != network.config.pad_id)[..., None]
+        embedded_NTE = network.embedding(batch[0]).detach() * real_NT1
+        nudge_NTE = torch.zeros_like(embedded_NTE, requires_grad=True)
+        # One way back gives both the weights' share of the gradient and the worst direction.
+        first = plain(network, batch, nudge_NTE) / 2
+        first.backward()
+        assert nudge_NTE.grad is not None
+        length = settings.adversary * _length(embedded_NTE) / _length(nudge_NTE.grad)
+        return first.detach() + plain(network, batch, nudge_NTE.grad * length) / 2
+
+    return adversarial if settings.adversary else plain
+
+
+def _length(x_NTE: Tensor) -> Tensor:
+    """Euclidean length of each text's [T, E], as [N, 1, 1]."""
+    return x_NTE.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-12)
 
 
 def _fitted_votes(

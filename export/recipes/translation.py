@@ -114,7 +114,8 @@ def _train(
     )
     network = begin(options, source, tokenizer.get_vocab_size())
     story.say(f"training on {len(train)} pairs of sentences")
-    history = train_translation(network, train, validation, chosen, options.folder(name))
+    closing = [encode_pairs(tokenizer, pairs, chosen.longest) for pairs in data.closing]
+    history = train_translation(network, train, validation, chosen, options.folder(name), closing)
     return network, tokenizer, validation, history
 
 

@@ -19,6 +19,7 @@ from model_zoo.manifest import DatasetSource
 
 QUICK_TRAIN, QUICK_TEST, SPLIT_SEED = 900, 100, 0
 CAPTION_COPIES = 2  # captions are few and long: seen twice as often as everyday sentences
+CLOSING_EPOCHS, CLOSING_COPIES = 3, 4  # at the end eight times as often, with half of the others
 VALIDATION_PAIRS = 1000
 
 Named = tuple[tuple[str, str, SentencePairs], ...]
@@ -26,13 +27,17 @@ Named = tuple[tuple[str, str, SentencePairs], ...]
 
 @dataclass(frozen=True)
 class TranslationData:
-    """Training pairs, validation pairs, test splits by (data set, split), vocabulary texts."""
+    """Training pairs, validation pairs, test splits by (data set, split), vocabulary texts.
+
+    closing: the pairs of each epoch that follows the usual ones.
+    """
 
     train: SentencePairs
     validation: SentencePairs
     test: Named
     for_vocabulary: Sequence[str]
     is_public: bool
+    closing: tuple[SentencePairs, ...] = ()
 
     @property
     def sources(self) -> tuple[DatasetSource, ...]:
@@ -77,7 +82,18 @@ def _public(options: Options) -> TranslationData:
         for side in (pairs.sources, pairs.targets)
         for text in side
     ]
-    return TranslationData(train, validation, tuple(test), texts, is_public=True)
+    closing = _closing(everyday["train"], captions["train"])
+    return TranslationData(train, validation, tuple(test), texts, True, closing)
+
+
+def _closing(everyday: SentencePairs, captions: SentencePairs) -> tuple[SentencePairs, ...]:
+    """Mostly captions, and one half of the other pairs in turn."""
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(everyday))
+    halves = [everyday.take(half) for half in np.array_split(order, 2)]
+    return tuple(
+        SentencePairs.joined([halves[epoch % 2], *[captions] * CLOSING_COPIES])
+        for epoch in range(CLOSING_EPOCHS)
+    )
 
 
 def _quick(captions: dict[str, SentencePairs]) -> TranslationData:

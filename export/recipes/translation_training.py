@@ -23,7 +23,16 @@ from export.networks.transformer import Transformer
 from export.optimizers import Muon, split_parameters
 from export.padding import pad
 from export.tokens import BOS_ID, PAD_ID
-from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
+from export.training import (
+    History,
+    Lesson,
+    Plan,
+    Scores,
+    Stepper,
+    Trainer,
+    one_after_another,
+    warm_up_then_decay,
+)
 
 Ids = NDArray[np.int64]
 PairBatch = tuple[Tensor, Tensor]
@@ -33,7 +42,8 @@ PairBatch = tuple[Tensor, Tensor]
 class TranslationTraining:
     """`batch_tokens` bounds the padded tokens of either side of a batch; `matrix_rate` is Muon's,
     `rate` Adam's, `rate_factor` on both for a network that does not start afresh. r_drop: weight of
-    the term that asks two passes with different dropout to agree (0: one pass)."""
+    the term that asks two passes with different dropout to agree (0: one pass). closing_peak: share
+    of the rates that the closing epochs rise to once more."""
 
     epochs: int = 3
     batch_tokens: int = 4096
@@ -44,6 +54,7 @@ class TranslationTraining:
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     warm_up: float = 0.06
+    closing_peak: float = 0.6
     average_decay: float = 0.995
     longest: int = 100
     patience: int = 0
@@ -81,13 +92,19 @@ def train_translation(
     validation: EncodedPairs,
     settings: TranslationTraining,
     folder: Path,
+    closing: Sequence[EncodedPairs] = (),
 ) -> History:
-    """Train this network; it comes back on the CPU in evaluation mode with its best weights."""
+    """Train this network; it comes back on the CPU in evaluation mode with its best weights.
+
+    closing: what is learnt in the epochs after the usual ones, one after another.
+    """
     network.to(fastest_device())
+    epochs = [train] * settings.epochs + list(closing)
 
     def batches(epoch: int) -> Iterator[PairBatch]:
-        for rows in token_batches(train, settings.batch_tokens, (settings.seed, epoch)):
-            yield padded(train, rows)
+        pairs = epochs[epoch]
+        for rows in token_batches(pairs, settings.batch_tokens, (settings.seed, epoch)):
+            yield padded(pairs, rows)
 
     def loss(_: nn.Module, batch: PairBatch) -> Tensor:
         if settings.r_drop:
@@ -100,7 +117,7 @@ def train_translation(
     trainer = Trainer(
         network,
         Plan(
-            epochs=settings.epochs,
+            epochs=len(epochs),
             steps_per_epoch=len(token_batches(train, settings.batch_tokens, (settings.seed, 0))),
             metric="token_accuracy",
             average_decay=settings.average_decay,
@@ -108,7 +125,7 @@ def train_translation(
             clip=1.0,
             seed=settings.seed,
         ),
-        _stepper(network, settings),
+        _stepper(network, settings, settings.epochs / len(epochs)),
         Lesson(batches, loss, evaluate),
         folder,
         "translation",
@@ -198,9 +215,11 @@ def _shifted(target_NT: Tensor) -> Tensor:
     return functional.pad(target_NT[:, :-1], (1, 0), value=BOS_ID)
 
 
-def _stepper(network: nn.Module, settings: TranslationTraining) -> Stepper:
+def _stepper(network: nn.Module, settings: TranslationTraining, turn: float) -> Stepper:
     matrices, others = split_parameters(network)
     slowly = settings.rate_factor
     muon = Muon(matrices, lr=slowly * settings.matrix_rate, weight_decay=settings.weight_decay)
     adam = torch.optim.AdamW(others, lr=slowly * settings.rate, betas=(0.9, 0.98), weight_decay=0.0)
-    return Stepper((muon, adam), warm_up_then_decay(settings.warm_up, 0.02))
+    usual = warm_up_then_decay(settings.warm_up, 0.02)
+    again = warm_up_then_decay(settings.warm_up, 0.02, settings.closing_peak)
+    return Stepper((muon, adam), one_after_another(usual, again, turn))

@@ -114,13 +114,14 @@ def _by_nearness(costs: Sequence[int]) -> Sequence[int]:
 def _worthwhile(costs: Sequence[int], waiting: int, run_s: RunSeconds) -> int:
     """How many of `costs`, in this order, to take before one would cost more here than elsewhere.
 
-    Elsewhere is a batch of its own kind, as large as what waits allows.
+    Elsewhere is a batch of its own kind, as large as this one would be with it, if so many are
+    left: a queue of mixed lengths seldom holds more.
     """
     longest = costs[0]
     if run_s(1, longest) <= 0.0 or len(set(costs)) == 1:
         return len(costs)
     for count, cost in enumerate(costs[1:], start=1):
-        company = max(1, min(waiting - count, len(costs)))
+        company = max(1, min(waiting - count, count + 1))
         grown = max(longest, cost)
         added_s = run_s(count + 1, grown) - run_s(count, longest)
         if added_s > run_s(company, cost) / company:
