@@ -223,6 +223,8 @@ Schedule = Callable[[float], float]
 
 def one_after_another(first: Schedule, then: Schedule, turn: float) -> Schedule:
     """`first` over the share `turn` of training, `then` over the rest, each from 0 to 1."""
+    if turn >= 1:
+        return first
 
     def factor(done: float) -> float:
         return first(done / turn) if done < turn else then((done - turn) / (1 - turn))

@@ -20,12 +20,12 @@ from export.devices import device_of, fastest_device
 from export.networks.ngrams import NgramVotes
 from export.networks.text import TextNetwork
 from export.padding import pad
+from export.recipes.adversarial import TextBatch, adversarial_loss, plain_loss
 from export.recipes.vote_fitting import best_share, fit_votes, votes_of
 from export.tokens import PAD_ID
 from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
 Ids = NDArray[np.int64]
-TextBatch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -119,31 +119,13 @@ def train_sentiment(
 
 
 def _loss(settings: SentimentTraining) -> Callable[[nn.Module, TextBatch], Tensor]:
-    def plain(network: nn.Module, batch: TextBatch, *nudge_NTE: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            network(batch[0], *nudge_NTE).float(),
-            batch[1],
-            label_smoothing=settings.label_smoothing,
-        )
-
-    def adversarial(network: nn.Module, batch: TextBatch) -> Tensor:
+    def loss(network: nn.Module, batch: TextBatch) -> Tensor:
+        if not settings.adversary:
+            return plain_loss(network, batch, settings.label_smoothing)
         assert isinstance(network, TextNetwork)
-        real_NT1 = (batch[0] != network.config.pad_id)[..., None]
-        embedded_NTE = network.embedding(batch[0]).detach() * real_NT1
-        nudge_NTE = torch.zeros_like(embedded_NTE, requires_grad=True)
-        # One way back gives both the weights' share of the gradient and the worst direction.
-        first = plain(network, batch, nudge_NTE) / 2
-        first.backward()
-        assert nudge_NTE.grad is not None
-        length = settings.adversary * _length(embedded_NTE) / _length(nudge_NTE.grad)
-        return first.detach() + plain(network, batch, nudge_NTE.grad * length) / 2
+        return adversarial_loss(network, batch, settings.label_smoothing, settings.adversary)
 
-    return adversarial if settings.adversary else plain
-
-
-def _length(x_NTE: Tensor) -> Tensor:
-    """Euclidean length of each text's [T, E], as [N, 1, 1]."""
-    return x_NTE.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-12)
+    return loss
 
 
 def _fitted_votes(

@@ -19,6 +19,7 @@ from export.training import (
     Scores,
     Stepper,
     Trainer,
+    one_after_another,
     warm_up_then_decay,
 )
 
@@ -341,6 +342,28 @@ def test_the_schedule_starts_at_nothing_peaks_at_one_and_ends_where_it_should() 
     assert factor(0.6) == pytest.approx(0.525)
     assert factor(1.0) == pytest.approx(0.05)
     assert warm_up_then_decay(0.0, 0.5)(0.0) == 1.0
+
+
+def test_a_lower_peak_lowers_the_whole_schedule() -> None:
+    usual, low = warm_up_then_decay(0.2, 0.05), warm_up_then_decay(0.2, 0.05, peak=0.6)
+    for done in (0.0, 0.1, 0.2, 0.6, 1.0):
+        assert low(done) == pytest.approx(0.6 * usual(done))
+
+
+def test_one_schedule_after_another_runs_both_from_start_to_end() -> None:
+    factor = one_after_another(lambda done: done, lambda done: 10 + done, 0.8)
+    assert factor(0.0) == 0.0
+    assert factor(0.4) == pytest.approx(0.5)
+    assert factor(0.7999) == pytest.approx(1.0, abs=1e-3)
+    assert factor(0.8) == pytest.approx(10.0)
+    assert factor(0.9) == pytest.approx(10.5)
+    assert factor(1.0) == pytest.approx(11.0)
+
+
+def test_a_schedule_that_nothing_comes_after_runs_alone() -> None:
+    usual = warm_up_then_decay(0.2, 0.05)
+    factor = one_after_another(usual, lambda _: 99.0, 1.0)
+    assert [factor(done / 10) for done in range(11)] == [usual(done / 10) for done in range(11)]
 
 
 def test_a_history_gives_the_column_of_a_score() -> None:

@@ -79,6 +79,28 @@ def test_the_order_of_words_matters(kind: TextKind) -> None:
     assert not torch.allclose(logits(network, row), logits(network, row[::-1].copy()), atol=1e-3)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", TEXT_KINDS)
+def test_a_nudge_is_added_to_what_the_tokens_stand_for(kind: TextKind) -> None:
+    network, rows = text_network(kind), ids([3, 7], TEXTS.vocabulary)
+    ids_NT = pad(rows, PAD_ID)
+    torch.manual_seed(0)
+    shift = torch.randn(TEXTS.embedding)
+    nudged = network(ids_NT, shift.expand(2, 7, -1))
+    assert not torch.allclose(nudged, network(ids_NT), atol=1e-2)
+    network.embedding.weight += shift
+    torch.testing.assert_close(nudged, network(ids_NT), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", TEXT_KINDS)
+def test_a_nudge_of_nothing_or_of_padding_alone_changes_nothing(kind: TextKind) -> None:
+    network, ids_NT = text_network(kind), pad(ids([3, 7], TEXTS.vocabulary), PAD_ID)
+    beside = torch.ones(2, 7, TEXTS.embedding) * (ids_NT == PAD_ID)[..., None]
+    for nudge in (torch.zeros_like(beside), beside):
+        assert torch.equal(network(ids_NT, nudge), network(ids_NT))
+
+
 def test_training_drops_words_but_never_invents_padding() -> None:
     torch.manual_seed(0)
     network = text_network().train()

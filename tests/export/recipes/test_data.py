@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -110,10 +111,29 @@ def test_captions_are_seen_more_often_and_no_test_sentence_ever(tmp_path: Path) 
     assert not tested & {*data.train.sources, *data.validation.sources, *data.for_vocabulary}
 
 
+def test_the_last_epochs_are_mostly_captions_with_each_half_of_the_rest_in_turn(
+    tmp_path: Path,
+) -> None:
+    write_pairs(tmp_path)
+    data = translation_data.load(options(tmp_path), STORY)
+    assert len(data.closing) == translation_data.CLOSING_EPOCHS
+    captions = {f"train {i} de" for i in range(30)} - {f"train {i} de" for i in range(30, 40)}
+    halves = []
+    for pairs in data.closing:
+        assert len(pairs) == 20 + 30 * translation_data.CLOSING_COPIES
+        seen = Counter(pairs.targets)
+        assert set(seen) <= set(data.train.targets)
+        assert all(seen[caption] >= translation_data.CLOSING_COPIES for caption in captions)
+        halves.append(seen - Counter(translation_data.CLOSING_COPIES * sorted(captions)))
+    assert halves[0] == halves[2]
+    assert halves[0] + halves[1] == Counter(f"train {i} de" for i in range(40))
+
+
 def test_a_trial_takes_a_few_captions(tmp_path: Path) -> None:
     write_pairs(tmp_path)
     data = translation_data.load(options(tmp_path, quick=True), STORY)
     assert not data.is_public
+    assert data.closing == ()
     assert len(data.train) == 30
     assert not set(data.train.sources) & set(data.test[0][2].sources)
 
@@ -128,6 +148,7 @@ def test_own_pairs_come_from_one_table_or_two_aligned_files(tmp_path: Path) -> N
     from_table = translation_data.load(options(table), STORY)
     from_two = translation_data.load(options(sources, targets=targets), STORY)
     for data in (from_table, from_two):
+        assert data.closing == ()
         assert (len(data.train), len(data.validation), len(data.test[0][2])) == (40, 5, 5)
     assert from_table.train.sources == from_two.train.sources
     assert from_table.train.targets == from_two.train.targets

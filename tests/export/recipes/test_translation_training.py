@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from export.datasets.rows import SentencePairs
 from export.networks.transformer import Transformer
 from export.recipes.translation_training import (
     EncodedPairs,
+    TranslationTraining,
     agreeing_loss,
     encode_pairs,
     evaluate_translation,
     padded,
     token_batches,
+    train_translation,
 )
 from export.tokens import EOS_ID, PAD_ID, train_translation_tokenizer
 from tests.export.tiny_networks import TRANSLATIONS, sentences, transformer
@@ -141,3 +144,54 @@ def test_dropout_makes_two_passes_differ_and_disagreement_costs() -> None:
         found.append(agreeing_loss(network, a_batch(), 0.1, weight).item())
     assert found[1] > found[0]
     assert found[2] - found[0] == pytest.approx(3 * (found[1] - found[0]), rel=1e-3)
+
+
+class Watched(Transformer):
+    """Notes the first token of every batch that it is trained on."""
+
+    def __init__(self) -> None:
+        super().__init__(TRANSLATIONS)
+        self.load_state_dict(transformer().state_dict())
+        self.seen: list[int] = []
+
+    def encode(self, source_NS: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.training:
+            self.seen.append(int(source_NS[0, 0]))
+        return super().encode(source_NS)
+
+
+def all_of(token: int) -> EncodedPairs:
+    """Pairs of equal length that say nothing but this token."""
+    row = np.array([token] * 5 + [EOS_ID])
+    return EncodedPairs([row] * 12, [row] * 12)
+
+
+def closed(folder: Path, *closing: int, peak: float = 0.6) -> tuple[Watched, list[float]]:
+    network = Watched()
+    settings = TranslationTraining(epochs=2, batch_tokens=24, average_decay=0.0, closing_peak=peak)
+    history = train_translation(
+        network, all_of(50), all_of(50), settings, folder, [all_of(token) for token in closing]
+    )
+    return network, history.column("validation_loss")
+
+
+def test_closing_pairs_are_learnt_after_the_usual_ones_an_epoch_each(tmp_path: Path) -> None:
+    network, losses = closed(tmp_path, 60, 70)
+    assert network.seen == [50] * 6 + [60] * 3 + [70] * 3
+    assert len(losses) == 4
+
+
+def test_without_closing_pairs_training_ends_with_the_usual_ones(tmp_path: Path) -> None:
+    network, losses = closed(tmp_path)
+    assert network.seen == [50] * 6
+    assert len(losses) == 2
+    assert losses[1] < losses[0]
+
+
+def test_rates_fall_and_rise_once_more_for_the_closing_pairs(tmp_path: Path) -> None:
+    _, still = closed(tmp_path / "still", 60, peak=0.0)
+    _, risen = closed(tmp_path / "risen", 60, peak=0.6)
+    assert still[1] != still[0]
+    assert still[2] == still[1]
+    assert risen[:2] == still[:2]
+    assert risen[2] != risen[1]
