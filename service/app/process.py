@@ -34,6 +34,7 @@ from service.tracing.start import Tracing, TracingUnavailable, start_tracing
 log = logging.getLogger("slipway.app")
 
 OK, FAILED = 0, 1
+YOUNG_OBJECTS = 20_000
 CLOSE_S = 5.0  # for workers whose last batch has no reader any more
 
 
@@ -153,6 +154,7 @@ class Service:
         _require_models(self._models, strict=settings.strict)
         gc.collect()
         gc.freeze()  # what is loaded stays: no collection needs to look at it again
+        gc.set_threshold(YOUNG_OBJECTS)  # a request leaves no cycles: look for them seldom
         self._models.lifecycle.become_ready()
 
     async def _unless_leaving(self, work: Coroutine[Any, Any, None]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.batching.policy import BatchPolicy
 
@@ -10,8 +10,7 @@ LEAST_RETRY_S = 1.0
 JITTER = 0.25  # so that those who were refused together do not come back together
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(NamedTuple):
     """What a newcomer would meet, in seconds.
 
     `queue_s` until all that waits before it was taken, `stay_s` from being taken to its answer,

@@ -110,6 +110,18 @@ class Batcher(Generic[P, R]):
         """How many items ended in which way since the start."""
         return self._checkout.ledger.outcomes
 
+    def refusal(self, priority: Priority, spare_s: float) -> ServiceError | None:
+        """Why a request that is to be answered within `spare_s` need not even be read; else None.
+
+        What is returned is counted as one item that was shed. On the event loop, like `submit`.
+        """
+        if self._in_flight.keeps_answers:  # one of them may be what is asked
+            return None
+        refusal = self._reception.refusal(priority, spare_s)
+        if refusal is not None:
+            self._checkout.ledger.count("shed", 1)
+        return refusal
+
     async def submit(
         self, part: P, *, cost: int = 1, deadline: float, priority: Priority = "interactive"
     ) -> R:

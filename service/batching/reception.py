@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.batching.admission import Outlook, objection, retry_after_s
 from service.batching.line import Line
@@ -20,8 +19,7 @@ P = TypeVar("P")
 LEAVING = "The model is being taken out of service; send the item again."
 
 
-@dataclass(frozen=True, slots=True)
-class Newcomers(Generic[P]):
+class Newcomers(NamedTuple, Generic[P]):
     """The parts of one call on their way in."""
 
     parts: Sequence[P]
@@ -29,8 +27,7 @@ class Newcomers(Generic[P]):
     priority: Priority
 
 
-@dataclass(frozen=True, slots=True)
-class Seated(Generic[P]):
+class Seated(NamedTuple, Generic[P]):
     """How many parts had a kept answer, and the items that nobody asked for before."""
 
     kept: int
@@ -106,9 +103,20 @@ class Reception(Generic[P]):
                 return self._overloaded(*found)
         if self._line.enter(new):
             return None
+        return self._overloaded(_full(len(self._line), self._policy), self.queue_s())
+
+    def refusal(self, priority: Priority, spare_s: float) -> ServiceError | None:
+        """Why even the smallest item would be refused now; None if one may come in."""
+        if not self._line.accepting:
+            return NotReady(LEAVING)
         waiting = len(self._line)
-        reason = f"{waiting} items wait already and {self._policy.max_queue_size} may"
-        return self._overloaded(reason, self.queue_s())
+        if waiting >= self._policy.max_queue_size:
+            return self._overloaded(_full(waiting, self._policy), self.queue_s())
+        if not waiting or not self._pace.trusted:
+            return None
+        before_s = self._line.running_s / self._workers + self.queue_s(priority)
+        found = objection(self._policy, Outlook(before_s, self._pace.stay_s(1), spare_s))
+        return self._overloaded(*found) if found else None
 
     def _outlook(self, new: Sequence[QueuedItem[P]], spare_s: float) -> Outlook:
         stay_s = self._pace.stay_s(max(item.cost for item in new))
@@ -124,3 +132,7 @@ class Reception(Generic[P]):
     def _overloaded(self, reason: str, seconds: float) -> Overloaded:
         wait_s = retry_after_s(seconds, self._chance())
         return Overloaded(f"{reason}; try again in {wait_s:.0f} s.", wait_s)
+
+
+def _full(waiting: int, policy: BatchPolicy) -> str:
+    return f"{waiting} items wait already and {policy.max_queue_size} may"

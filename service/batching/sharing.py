@@ -69,6 +69,11 @@ class InFlight(Generic[P]):
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether answers stay beyond their requests."""
+        return self._sharing is not None and self._sharing.cache is not None
+
     def key(self, part: P) -> Hashable | None:
         """What makes the part the same as another; None if it shares with nobody."""
         return self._sharing.key(part) if self._sharing is not None else None

@@ -88,6 +88,11 @@ def make_application(  # noqa: PLR0913  # the one call that puts all of it toget
         ("POST", SENTIMENT): api.sentiment,
         ("POST", TRANSLATE): api.translate,
     }
+    doors = {
+        ("POST", CLASSIFY): api.door("image-classification"),
+        ("POST", SENTIMENT): api.door("text-classification"),
+        ("POST", TRANSLATE): api.door("translation"),
+    }
     for _, path in direct:
         metrics.requests_expected(path)
     return Edge(
@@ -96,6 +101,7 @@ def make_application(  # noqa: PLR0913  # the one call that puts all of it toget
         limits=limits,
         metrics=metrics,
         watching=watching,
+        doors=doors,
     )
 
 

@@ -35,6 +35,7 @@ class DirectExchange(Exchange):
         "_awaited",
         "_chunks",
         "_coroutine",
+        "_door",
         "_edge",
         "_endpoint",
         "_size",
@@ -67,6 +68,7 @@ class DirectExchange(Exchange):
         self.interruption: ServiceError | Refusal | None = None
         self._edge = route.edge
         self._endpoint = route.endpoint
+        self._door = route.door
         self._answers = answers
         self._chunks: list[bytes] = []
         self._size = 0
@@ -134,6 +136,14 @@ class DirectExchange(Exchange):
     # The endpoint
 
     def _start(self) -> None:
+        if self._door is not None:
+            try:
+                refusal = self._door(self)
+            except ServiceError as error:
+                refusal = error
+            if refusal is not None:
+                self._refuse(refusal)
+                return
         self._coroutine = cast(Coroutine[Any, Any, bytes | None], self._endpoint(self))
         self._step()
 

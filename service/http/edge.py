@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import Cancelled, NotReady
+from service.errors import Cancelled, NotReady, ServiceError
 from service.http.access_log import AccessLog, NoAccessLog
 from service.http.asgi import AsgiExchange
 from service.http.errors import PROBLEM_JSON, Problem, problem_of
@@ -26,6 +26,8 @@ from service.tracing.current import RequestTracer, served
 # To the JSON of a 200, or None where it told its answer in events. May run outside of any task, so
 # it may await futures and nothing that asks for the current task, as `asyncio.timeout` does.
 Endpoint = Callable[[Exchange], Awaitable[bytes | None]]
+# Why a request is refused before its body is looked at, or None. It may raise as an endpoint may.
+Door = Callable[[Exchange], ServiceError | None]
 
 log = logging.getLogger("slipway.http")
 
@@ -42,7 +44,8 @@ class Edge:
     """Wraps the application. `direct` endpoints are called without a walk through its router.
 
     The walk and its request and response objects cost as much as all the rest of a request; the
-    same endpoints are registered in the application too, which documents them.
+    same endpoints are registered in the application too, which documents them. `doors` stand before
+    some of them: under overload a refusal must cost next to nothing.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Edge:
         limits: Limits,
         metrics: Metrics,
         watching: Watching | None = None,
+        doors: Mapping[tuple[str, str], Door] | None = None,
     ) -> None:
         self._app = app
         self._metrics = metrics
@@ -60,6 +64,7 @@ class Edge:
         self._access_log = watching.access_log
         self._tracer = watching.tracer
         self.direct = direct
+        self.doors = doors or {}
         self.limits = limits
 
     # By ASGI

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from fastapi.exceptions import RequestValidationError
@@ -69,8 +69,7 @@ class Refusal(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """An error ready for the wire."""
 
     status: int
@@ -122,7 +121,7 @@ def _place(steps: Sequence[int | str]) -> str:
 
 
 def _service_problem(error: ServiceError) -> Problem:
-    kind = next(TABLE[cls] for cls in type(error).__mro__ if cls in TABLE)
+    kind = TABLE.get(type(error)) or next(TABLE[c] for c in type(error).__mro__ if c in TABLE)
     return _problem(kind, error.detail, _retry_after(error))
 
 

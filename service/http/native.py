@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import orjson
 
-from service.errors import InvalidInput, PayloadTooLarge
+from model_zoo.manifest import Task
+from service.errors import InvalidInput, PayloadTooLarge, ServiceError
+from service.http.edge import Door
 from service.http.exchange import Exchange, event_of
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
@@ -55,6 +57,20 @@ class NativeApi:
         self._models = models
         self._limits = limits
         self._timeout_s = timeout_s
+
+    def door(self, task: Task) -> Door:
+        """Refuses what the only model of this task would refuse, whatever the body says."""
+
+        def refusal(exchange: Exchange) -> ServiceError | None:
+            live = self._models.only(task)
+            if live is None or exchange.query_string:  # the query may name something else
+                return None
+            found = live.batcher.refusal(exchange.priority(), exchange.timeout_s(self._timeout_s))
+            if found is not None:
+                exchange.model, exchange.version = live.name, live.version
+            return found
+
+        return refusal
 
     async def classify(self, exchange: Exchange) -> bytes:
         """Tell what is in each image."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.http.edge import Edge, Endpoint
+from service.http.edge import Door, Edge, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +13,15 @@ class DirectRoute:
     path: str
     raw_path: bytes
     endpoint: Endpoint
+    door: Door | None = None
 
 
 def direct_routes(edge: Edge) -> dict[bytes, DirectRoute]:
     """Those of this edge, by the path as it stands in a request."""
     return {
-        path.encode(): DirectRoute(edge, path, path.encode(), endpoint)
+        path.encode(): DirectRoute(
+            edge, path, path.encode(), endpoint, edge.doors.get((method, path))
+        )
         for (method, path), endpoint in edge.direct.items()
         if method == "POST"
     }

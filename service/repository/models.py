@@ -27,6 +27,7 @@ class Models:
         self.broken: tuple[BrokenModel, ...] = ()
         self._defaults = dict(defaults or {})
         self._index: dict[tuple[Task, str | None, int | None], LiveModel] = {}
+        self._only: dict[Task, LiveModel] = {}
 
     def serve(self, live: Iterable[LiveModel], broken: Iterable[BrokenModel] = ()) -> None:
         """From now on these models answer."""
@@ -40,6 +41,15 @@ class Models:
             self._index.setdefault((task, model.name, None), model)
         for task in {model.manifest.task for model in self.live}:
             self._index[task, None, None] = self._default(task)
+        self._only = {}
+        for model in self.live:
+            others = [other for other in self.live if other.manifest.task == model.manifest.task]
+            if others == [model]:
+                self._only[model.manifest.task] = model
+
+    def only(self, task: Task) -> LiveModel | None:
+        """The one live model for this task; None where a request can choose."""
+        return self._only.get(task)
 
     def find(self, task: Task, name: str | None = None, version: int | None = None) -> LiveModel:
         """The live model that is meant; UnknownModel says which there are."""

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 from starlette.types import Receive, Scope, Send
 
-from service.errors import DeadlineExceeded, InvalidInput, Overloaded
+from service.errors import DeadlineExceeded, InvalidInput, Overloaded, ServiceError
 from service.http.edge import Edge
 from service.http.exchange import Exchange, event_of
 from service.http.limits import Limits
@@ -30,6 +30,7 @@ class Site:
         self.registry = CollectorRegistry()
         self.waiting: list[asyncio.Future[bytes]] = []
         self.long_way = 0
+        self.closed: ServiceError | None = None
         self.edge = Edge(
             self._application,
             direct={
@@ -39,6 +40,7 @@ class Site:
                 ("POST", "/off"): self._off_the_loop,
                 ("POST", "/grow"): self._grow,
             },
+            doors={("POST", "/wait"): self._door},
             limits=limits,
             metrics=Metrics.create(self.registry),
         )
@@ -65,6 +67,10 @@ class Site:
         self.waiting.append(answer)
         with exchange.watched():
             return await answer
+
+    def _door(self, exchange: Exchange) -> ServiceError | None:
+        exchange.priority()
+        return self.closed
 
     async def _fail(self, exchange: Exchange) -> bytes:
         await asyncio.sleep(0)
@@ -186,6 +192,34 @@ async def test_an_answer_is_complete_and_signed(site: Site, client: Client) -> N
     assert site.long_way == 0
     assert site.count("ok") == 1
     assert site.in_flight == 0
+
+
+async def test_a_closed_door_refuses_before_the_endpoint_is_asked(
+    site: Site, client: Client
+) -> None:
+    site.closed = Overloaded("Full.", 7.0)
+    for _ in range(2):  # and the connection stays
+        client.send("/wait", b"whatever")
+        status, headers, body = await client.read()
+        assert (status, headers["retry-after"]) == (429, "7")
+        assert orjson.loads(body)["detail"] == "Full."
+    assert site.waiting == []
+    assert site.count("shed") == 2
+    assert site.in_flight == 0
+
+
+async def test_an_open_door_lets_the_request_through(site: Site, client: Client) -> None:
+    client.send("/wait", b"whatever")
+    await until(lambda: bool(site.waiting))
+    site.waiting[0].set_result(b"done")
+    assert (await client.read())[2] == b"done"
+
+
+async def test_what_is_wrong_with_a_head_is_told_at_the_door(site: Site, client: Client) -> None:
+    site.closed = Overloaded("Full.", 7.0)
+    client.send("/wait", b"", "X-Priority: mine")
+    assert (await client.read())[0] == 422
+    assert site.waiting == []
 
 
 async def test_a_connection_is_used_again_by_both_ways(site: Site, client: Client) -> None:

@@ -157,3 +157,30 @@ async def test_a_client_that_hangs_up_a_real_connection_is_not_computed(held: He
     assert held.app.requests("cancelled") == 1
     server.stop()
     await serving
+
+
+async def test_a_body_is_not_even_read_when_nothing_can_be_let_in(held: Held) -> None:
+    server = make_server(held.app.edge, limits=Limits(), drain_s=5)
+    listener = listen("127.0.0.1", 0)
+    serving = asyncio.create_task(server.serve([listener]))
+    first = await held.occupied()
+    waiting = [held.ask(f"text {n}") for n in range(4)]
+    queue = held.app.models.live[0].batcher
+    while queue.depth < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    answers = []
+    for target in (b"/v1/sentiment", b"/v1/sentiment?model=other"):
+        writer.write(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n{no" % target)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        answers.append((int(head.split()[1]), await reader.readexactly(length)))
+    # Who names a model in the query may mean another one: only the body tells what is wrong.
+    assert [status for status, _ in answers] == [429, 422]
+    assert b"4 items wait already and 4 may" in answers[0][1]
+    assert held.app.requests("shed") == 1
+    writer.close()
+    held.gate.open.set()
+    assert [(await task).status_code for task in (first, *waiting)] == [200] * 5
+    server.stop()
+    await serving

@@ -50,6 +50,16 @@ def test_the_default_may_be_named(make: Make) -> None:
     assert models.find("image-classification").name == "beta"
 
 
+def test_only_one_model_of_a_task_leaves_a_request_no_choice(make: Make) -> None:
+    models = Models(Lifecycle())
+    assert models.only("image-classification") is None
+    alpha = make("alpha", 1)
+    models.serve([alpha])
+    assert models.only("image-classification") is alpha
+    models.serve([alpha, make("beta", 1)])
+    assert models.only("image-classification") is None
+
+
 def test_a_version_alone_means_the_default_model(make: Make) -> None:
     models = Models(Lifecycle())
     models.serve([make("alpha", 1), make("alpha", 2), make("beta", 3)])
