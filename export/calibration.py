@@ -1,4 +1,4 @@
-"""Makes probabilities honest: one temperature, and how far the answers are from the truth.
+"""How honest probabilities are, and how well a score tells strange items from known ones.
 
 N items, K classes.
 """
@@ -12,25 +12,7 @@ from model_zoo.evidence import ConfidenceScores
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-COLDEST, HOTTEST = 0.05, 20.0
-SEARCH_STEPS = 60
 RARE = 1e-12  # a probability of nothing at all would make one item's loss infinite
-
-
-def fit_temperature(logits_NK: Floats, labels: Labels) -> float:
-    """What logits must be divided by for the least negative log-likelihood (arXiv:1706.04599).
-
-    The loss is convex in 1 / temperature, hence a ternary search.
-    """
-    low, high = 1 / HOTTEST, 1 / COLDEST
-    for _ in range(SEARCH_STEPS):
-        third = (high - low) / 3
-        left, right = low + third, high - third
-        if _loss(logits_NK * left, labels) < _loss(logits_NK * right, labels):
-            high = right
-        else:
-            low = left
-    return round(2 / (low + high), 4)
 
 
 def confidence_scores(probabilities_NK: Floats, labels: Labels) -> ConfidenceScores:
@@ -56,7 +38,7 @@ def logsumexp(logits_NK: Floats) -> Floats:
     return total
 
 
-def softened(probabilities: NDArray[np.floating], temperature: float) -> Floats:
+def softened(probabilities: NDArray[np.floating], temperature: Floats | float) -> Floats:
     """What these probabilities (last axis) are when their logits are divided by `temperature`."""
     logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) / temperature
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -73,7 +55,3 @@ def auroc(known: Floats, strange: Floats) -> float:
     rank_sum = ranks[len(known) :].sum()
     n, m = len(known), len(strange)
     return float((rank_sum - m * (m + 1) / 2) / (n * m))
-
-
-def _loss(logits_NK: Floats, labels: Labels) -> float:
-    return float((logsumexp(logits_NK) - logits_NK[np.arange(len(labels)), labels]).mean())

@@ -126,7 +126,7 @@ def _gate_rows(variant: Variant, opened: OpenedVariant, again: Reexamination) ->
     if again.knows_network:
         got = [answer_of(row) for row in opened.rows(features)]
         answers = again.exam.torch_answers(features)
-        expected = at_temperature(answers, variant.evidence.temperature)
+        expected = at_temperature(answers, features, variant.evidence)
 
         def parity() -> str:
             found = bounds.parity.check(precision, expected, got)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from export.markdown import section, table
+from export.temperature import temperature_of
 from model_zoo.manifest import Manifest, Variant
 
 SEVEN_BITS = (
@@ -56,8 +57,8 @@ def time_paragraphs(manifest: Manifest) -> list[str]:
 
 
 def _temperatures(manifest: Manifest) -> str:
-    known = {v.precision: v.evidence.temperature for v in manifest.variants}
-    told = ", ".join(f"{value:.3f} ({name})" for name, value in known.items() if value)
+    known = {v.precision: temperature_of(v.evidence) for v in manifest.variants}
+    told = ", ".join(f"{value} ({name})" for name, value in known.items() if value)
     if not told:
         return ""
     return (

@@ -16,6 +16,8 @@ from model_zoo.fields import (
     Sha256,
 )
 
+REFERENCE_TOKENS = 100  # length of a text for which `Evidence.temperature` is told
+
 
 class Parity(Frozen):
     """The published graph against the network in torch, on the same items."""
@@ -108,12 +110,17 @@ class Timing(Frozen):
 
 
 class Evidence(Frozen):
-    """Why a variant may be trusted."""
+    """Why a variant may be trusted.
+
+    The logits of a text of n tokens are divided by temperature x (n / 100) ^ length_exponent;
+    without an exponent, the temperature is the same for all items.
+    """
 
     parity: Parity | None = None
     accuracy: tuple[Measurement, ...] = ()
     invariance: Invariance | None = None
     temperature: PositiveFloat | None = None
+    length_exponent: float | None = None
     calibration: tuple[Calibration, ...] = ()
     strangers: tuple[Strangers, ...] = ()
     foresight: tuple[Foresight, ...] = ()

@@ -14,7 +14,6 @@ from export.calibration import (
     Labels,
     auroc,
     confidence_scores,
-    fit_temperature,
     logsumexp,
     softened,
     softmax,
@@ -22,6 +21,7 @@ from export.calibration import (
 from export.candidate import Candidate, OpenedVariant, with_graphs
 from export.console import Story
 from export.convert.tempered import tempered
+from export.temperature import Judged, Temperature, fit_temperature, temperature_of, token_counts
 from model_zoo.evidence import Calibration, Evidence, Strangers
 from model_zoo.manifest import Confidence, Measurement, Precision
 
@@ -41,10 +41,11 @@ class LabelledItems:
 
 @dataclass(frozen=True)
 class Answered:
-    """A variant's logits to some items, and the labels that it chose."""
+    """A variant's logits to some items, the labels that it chose and, of texts, their lengths."""
 
     logits_NK: Floats
     chosen: Labels
+    tokens: Floats | None = None
 
     @property
     def probabilities_NK(self) -> Floats:
@@ -62,7 +63,8 @@ def answered(opened: OpenedVariant, items: Sequence[Any], names: Sequence[str]) 
     rows = opened.rows(features)
     found = zip(features, rows, strict=True)
     chosen = [number[opened.task.postprocess(one, row).label] for one, row in found]
-    return Answered(np.stack(rows).astype(np.float64), np.array(chosen, np.int64))
+    logits_NK = np.stack(rows).astype(np.float64)
+    return Answered(logits_NK, np.array(chosen, np.int64), token_counts(features))
 
 
 def calibrated(
@@ -74,46 +76,56 @@ def calibrated(
     evidence: dict[Precision, Evidence] = {}
     threshold = 0.0
     for precision in sorted(candidate.graphs, key=lambda name: name != "fp32"):
-        raw = [_logits(candidate, precision, part) for part in validation]
-        labels = [part.labels for part in validation]
-        temperature = fit_temperature(np.concatenate(raw), np.concatenate(labels))
-        tempers = [logits_NK / temperature for logits_NK in raw]
+        raw = [_answered(candidate, precision, part) for part in validation]
+        temperature = fit_temperature(
+            [
+                Judged(answer.logits_NK, part.labels, answer.tokens)
+                for part, answer in zip(validation, raw, strict=True)
+            ]
+        )
+        divided = [_divided(answer, temperature) for answer in raw]
         if precision == "fp32":
-            energies = -logsumexp(np.concatenate(tempers))
+            energies = np.concatenate([answer.energies for answer in divided])
             threshold = round(float(np.quantile(energies, ACCEPTED)), DIGITS)
         graphs[precision] = {
             role: tempered(graph, temperature)
             for role, graph in candidate.graphs[precision].items()
         }
         evidence[precision] = Evidence(
-            temperature=temperature,
+            temperature=temperature.value,
+            length_exponent=temperature.exponent or None,
             calibration=tuple(
-                _calibration(part, logits_NK, temperature, threshold)
-                for part, logits_NK in zip(validation, tempers, strict=True)
+                _calibration(part, answer, temperature, threshold)
+                for part, answer in zip(validation, divided, strict=True)
             ),
         )
-        story.say(f"{precision}: temperature {temperature:.3f}")
+        story.say(f"{precision}: temperature {temperature}")
     confidence = Confidence(max_energy=threshold, accepted=ACCEPTED)
     manifest = candidate.manifest.model_copy(update={"confidence": confidence})
     return replace(with_graphs(replace(candidate, manifest=manifest), graphs), evidence=evidence)
 
 
-def _logits(candidate: Candidate, precision: Precision, part: LabelledItems) -> Floats:
-    return answered(candidate.open(precision), part.items, candidate.manifest.labels).logits_NK
+def _answered(candidate: Candidate, precision: Precision, part: LabelledItems) -> Answered:
+    return answered(candidate.open(precision), part.items, candidate.manifest.labels)
+
+
+def _divided(answer: Answered, temperature: Temperature) -> Answered:
+    return replace(answer, logits_NK=answer.logits_NK / temperature.of(answer.tokens)[:, None])
 
 
 def _calibration(
-    part: LabelledItems, logits_NK: Floats, temperature: float, threshold: float
+    part: LabelledItems, answer: Answered, temperature: Temperature, threshold: float
 ) -> Calibration:
-    """`logits_NK` are those after the division."""
-    after = softmax(logits_NK)
+    """`answer` is that after the division."""
+    after = answer.probabilities_NK
+    before = softened(after, 1 / temperature.of(answer.tokens)[:, None])
     return Calibration(
         dataset=part.dataset,
         split=part.split,
         items=len(part.labels),
-        before=confidence_scores(softened(after, 1 / temperature), part.labels),
+        before=confidence_scores(before, part.labels),
         after=confidence_scores(after, part.labels),
-        uncertain=float((-logsumexp(logits_NK) > threshold).mean()),
+        uncertain=float((answer.energies > threshold).mean()),
     )
 
 
@@ -155,10 +167,11 @@ def tell_doubts(
     assert confidence is not None
     for precision, answers in test.answers.items():
         evidence = candidate.evidence[precision]
-        assert evidence.temperature is not None
+        temperature = temperature_of(evidence)
+        assert temperature is not None
         opened = candidate.open(precision)
         on_test = tuple(
-            _calibration(split, answer.logits_NK, evidence.temperature, confidence.max_energy)
+            _calibration(split, answer, temperature, confidence.max_energy)
             for split, answer in zip(test.splits, answers, strict=True)
         )
         known = np.concatenate([answer.logits_NK for answer in answers])

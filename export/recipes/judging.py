@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from export.calibration import softened
 from export.candidate import Candidate, OpenedVariant, answer_of
 from export.console import Story
 from export.gates import AccuracyGate, Answer, InvarianceGate, ParityGate
 from export.latency import timing
+from export.temperature import temperature_of, token_counts
 from model_zoo.manifest import DatasetSource, Evidence, Measurement, Precision
 
 
@@ -55,7 +58,7 @@ def examine(
         opened, bounds = candidate.open(precision), gates[precision]
         known = candidate.evidence.get(precision, Evidence())
         features = opened.features(exam.items)
-        expected = at_temperature(exam.torch_answers(features), known.temperature)
+        expected = at_temperature(exam.torch_answers(features), features, known)
         got = [answer_of(row) for row in opened.rows(features)]
         parity = bounds.parity.check(precision, expected, got)
         story.say(
@@ -82,11 +85,18 @@ def examine(
         )
 
 
-def at_temperature(answers: Sequence[Answer], temperature: float | None) -> Sequence[Answer]:
-    """Probabilities as they are when their logits are divided."""
+def at_temperature(
+    answers: Sequence[Answer], features: Sequence[Any], evidence: Evidence
+) -> Sequence[Answer]:
+    """Probabilities as they are when their logits are divided as the variant's graph does."""
+    temperature = temperature_of(evidence)
     if temperature is None:
         return answers
-    return [replace(one, values=softened(one.values, temperature)) for one in answers]
+    of_each = np.broadcast_to(temperature.of(token_counts(features)), len(answers))
+    return [
+        replace(one, values=softened(one.values, divisor))
+        for one, divisor in zip(answers, of_each.tolist(), strict=True)
+    ]
 
 
 def with_losses(

@@ -4,35 +4,10 @@ import pytest
 from export.calibration import (
     auroc,
     confidence_scores,
-    fit_temperature,
     logsumexp,
     softened,
     softmax,
 )
-
-
-def honest(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose softmax is the very distribution that the labels were drawn from."""
-    generator = np.random.default_rng(0)
-    logits = generator.normal(0, 2, (rows, 4))
-    chances = softmax(logits).cumsum(axis=1)
-    labels = (generator.random(rows)[:, None] > chances).sum(axis=1)
-    return logits, labels.clip(0, 3)
-
-
-@pytest.mark.parametrize("factor", [0.3, 1.0, 2.5])
-def test_the_temperature_undoes_what_the_logits_were_multiplied_by(factor: float) -> None:
-    logits, labels = honest()
-    assert fit_temperature(logits * factor, labels) == pytest.approx(factor, rel=0.06)
-
-
-def test_a_fitted_temperature_lowers_every_score_of_an_overconfident_model() -> None:
-    logits, labels = honest()
-    before = confidence_scores(softmax(3 * logits), labels)
-    after = confidence_scores(softmax(3 * logits / fit_temperature(3 * logits, labels)), labels)
-    assert after.ece < 0.02 < before.ece
-    assert after.nll < before.nll
-    assert after.brier < before.brier
 
 
 def test_the_scores_are_those_of_their_definitions() -> None:
@@ -50,6 +25,13 @@ def test_softening_probabilities_is_dividing_logits() -> None:
     logits = np.array([[1.0, -2.0, 0.5], [30.0, 0.0, -700.0]])
     assert softened(softmax(logits), 2.5) == pytest.approx(softmax(logits / 2.5), abs=1e-6)
     assert softened(softened(softmax(logits), 2.0), 0.5)[0] == pytest.approx(softmax(logits)[0])
+
+
+def test_each_row_may_be_softened_by_a_temperature_of_its_own() -> None:
+    rows = softmax(np.array([[1.0, -2.0], [3.0, 1.0]]))
+    found = softened(rows, np.array([[2.0], [0.5]]))
+    assert found[0] == pytest.approx(softened(rows[0], 2.0))
+    assert found[1] == pytest.approx(softened(rows[1], 0.5))
 
 
 def test_logsumexp_does_not_overflow() -> None:

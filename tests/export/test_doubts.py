@@ -54,6 +54,12 @@ def test_calibration_is_told_before_and_after() -> None:
     assert row in humble_card()
 
 
+def test_the_temperature_is_told_and_how_it_goes_with_the_length() -> None:
+    assert "divided by a temperature, 0.505 (int8), inside" in humble_card()
+    of_lengths = {**variant("int8", **DOUBT, length_exponent=-0.08)}
+    assert "0.505 · (tokens / 100) ^ -0.080 (int8)" in humble_card(variants=[of_lengths])
+
+
 def test_strangers_are_told_with_both_scores() -> None:
     card = humble_card()
     assert "| int8 | uniform noise (1,000) | 0.937 | 0.867 | 46.8 % |" in card

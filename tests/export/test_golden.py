@@ -4,18 +4,14 @@ import numpy as np
 import onnx
 import pytest
 
-from export.candidate import Candidate, draft, of_published, with_graphs
-from export.convert.tempered import tempered
+from export.candidate import draft, of_published
 from export.golden import drawings, with_self_test
 from model_zoo.catalog import Catalog
 from model_zoo.golden import GOLDEN_FILE, parse_golden
-from model_zoo.manifest import Precision, Role
 from service.tasks.golden import deviation, golden_features
 from tests import tiny_zoo
 from tests.model_zoo.samples import PROVENANCE
 from tests.tasks.samples import image_input
-
-Graphs = dict[Precision, dict[Role, bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +80,3 @@ def test_items_on_which_the_variants_disagree_are_left_out() -> None:
         for a, b in zip(golden.rows["fp32"], golden.rows["int8"], strict=True)
     ]
     assert sum(same) >= 6
-
-
-def test_tempered_logits_are_divided_and_nothing_else_changes(published: Catalog) -> None:
-    plain = of_published(published.open(tiny_zoo.IMAGES))
-    graphs: Graphs = {"fp32": {"model": tempered(plain.graphs["fp32"]["model"], 4.0)}}
-    cooler: Candidate = with_graphs(plain, graphs)
-    features = plain.open("fp32").features(drawings(5))
-    before, after = (np.stack(one.open("fp32").rows(features)) for one in (plain, cooler))
-    assert after == pytest.approx(before / 4, rel=1e-6)
-    assert cooler.manifest.variants[0].graphs != plain.manifest.variants[0].graphs
-    assert cooler.manifest.outputs == plain.manifest.outputs

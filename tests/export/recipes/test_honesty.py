@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.calibration import softmax
+from export.calibration import confidence_scores, softmax
 from export.candidate import Candidate, of_published
 from export.console import Story
 from export.recipes.honesty import LabelledItems, TestSplits, answered, calibrated, tell_doubts
 from export.recipes.strangers import strange_images, strange_texts
+from export.temperature import temperature_of, token_counts
 from model_zoo.manifest import Evidence
 from tests import tiny_zoo
 
@@ -21,14 +22,16 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
     return of_published(tiny_zoo.build(tmp_path_factory.mktemp("zoo")).open(tiny_zoo.TEXTS))
 
 
-def texts(count: int, seed: int) -> list[str]:
+def texts(count: int, seed: int, letters: int = 3) -> list[str]:
     generator = np.random.default_rng(seed)
-    return ["".join(generator.choice(list(LETTERS), 3)) for _ in range(count)]
+    return ["".join(generator.choice(list(LETTERS), letters)) for _ in range(count)]
 
 
-def labelled(plain: Candidate, split: str, *, sharper: float, seed: int) -> LabelledItems:
+def labelled(
+    plain: Candidate, split: str, *, sharper: float, seed: int, letters: int = 3
+) -> LabelledItems:
     """Items whose labels are drawn from the model's own logits, multiplied by `sharper`."""
-    items = texts(600, seed)
+    items = texts(600, seed, letters)
     found = answered(plain.open("fp32"), items, plain.manifest.labels)
     chances = softmax(sharper * found.logits_NK)[:, 1]
     drawn = np.random.default_rng(seed).random(len(items)) < chances
@@ -96,6 +99,52 @@ def test_the_calibrated_model_can_be_published(humble: Candidate, tmp_path: Path
     again = Catalog(tmp_path).open(tiny_zoo.TEXTS)
     again.verify()
     assert again.manifest.confidence == humble.manifest.confidence
+
+
+@pytest.fixture(scope="module")
+def by_length(plain: Candidate) -> tuple[Candidate, LabelledItems]:
+    """Short texts are answered too boldly, long ones too timidly."""
+    parts = [
+        labelled(plain, "validation", sharper=sharper, seed=seed, letters=letters)
+        for seed, (letters, sharper) in enumerate(((2, 0.5), (12, 1.5)))
+    ]
+    items = [text for part in parts for text in part.items]
+    labels = np.concatenate([part.labels for part in parts])
+    both = LabelledItems("letters", "validation", items, labels)
+    return calibrated(plain, [both], Story("test")), both
+
+
+def test_the_temperature_goes_with_the_length_where_that_helps(
+    plain: Candidate, by_length: tuple[Candidate, LabelledItems]
+) -> None:
+    candidate, _ = by_length
+    evidence = candidate.evidence["fp32"]
+    found = temperature_of(evidence)
+    assert found is not None
+    assert found.exponent < -0.2
+    told = ["ab", "ab" * 6]
+    features = plain.open("fp32").features(told)
+    before, after = (np.stack(one.open("fp32").rows(features)) for one in (plain, candidate))
+    divisors = found.of(token_counts(features))
+    assert divisors[0] > divisors[1]
+    assert after == pytest.approx(before / divisors[:, None], rel=1e-5)
+
+
+def test_calibration_by_length_is_held_against_the_plain_graph(
+    plain: Candidate, by_length: tuple[Candidate, LabelledItems]
+) -> None:
+    candidate, validation = by_length
+    (told,) = candidate.evidence["fp32"].calibration
+    raw = answered(plain.open("fp32"), validation.items, plain.manifest.labels)
+    served = answered(candidate.open("fp32"), validation.items, plain.manifest.labels)
+    for found, answer in ((told.before, raw), (told.after, served)):
+        expected = confidence_scores(answer.probabilities_NK, validation.labels)
+        assert found.nll == pytest.approx(expected.nll, abs=1e-5)
+    assert told.after.nll < told.before.nll
+    assert told.uncertain == pytest.approx(0.05, abs=0.01)
+    assert candidate.manifest.confidence is not None
+    flagged = served.energies > candidate.manifest.confidence.max_energy
+    assert flagged.mean() == pytest.approx(0.05, abs=0.01)
 
 
 def test_strange_items_are_the_same_every_time_and_unlike_the_known_ones() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from export.candidate import Candidate, OpenedVariant, answer_of, draft
 from export.console import Story
+from export.convert.tempered import tempered
 from export.convert.text_graph import text_graph
 from export.gates import (
     AccuracyFailed,
@@ -21,8 +22,9 @@ from export.gates import (
 )
 from export.quantize.text import quantize_text
 from export.recipes.judging import Examination, Gates, examine
+from export.temperature import Temperature
 from export.tokens import train_review_tokenizer
-from model_zoo.manifest import Measurement, Precision, TextInput
+from model_zoo.manifest import Evidence, Measurement, Precision, TextInput
 from tests.export.tiny_networks import TEXTS, text_network
 from tests.model_zoo.samples import PROVENANCE
 
@@ -139,3 +141,29 @@ def test_the_story_tells_what_passed_with_its_numbers(
     for words in ("fp32: parity passed", "int8: invariance passed", "accuracy 0.9000 on d"):
         assert words in told
     assert np.isfinite(candidate.evidence["int8"].accuracy[0].value)
+
+
+def tempered_by_length(candidate: Candidate, told: Evidence) -> Candidate:
+    """Its graphs divide by a temperature that goes with the length; `told` is what they promise."""
+    graphs: Any = {
+        precision: {role: tempered(graph, Temperature(1.5, -0.4)) for role, graph in roles.items()}
+        for precision, roles in candidate.graphs.items()
+    }
+    return replace(candidate, graphs=graphs, evidence={"fp32": told, "int8": told})
+
+
+def test_torch_is_divided_by_the_same_temperature_of_each_text(candidate: Candidate) -> None:
+    told = Evidence(temperature=1.5, length_exponent=-0.4)
+    made = tempered_by_length(candidate, told)
+    judge(made, examination(0.9, 0.9))
+    kept = made.evidence["fp32"]
+    assert kept.parity is not None
+    assert (kept.temperature, kept.length_exponent) == (1.5, -0.4)
+
+
+def test_a_graph_that_divides_by_something_else_than_it_tells_fails_parity(
+    candidate: Candidate,
+) -> None:
+    wrong = tempered_by_length(candidate, Evidence(temperature=1.5, length_exponent=0.4))
+    with pytest.raises(ParityFailed):
+        judge(wrong, examination(0.9, 0.9))
