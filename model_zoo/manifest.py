@@ -60,14 +60,16 @@ MAX_FILE_BYTES = (1 << 31) - 1  # protobuf's own limit, and so a graph's
 
 Task = Literal["image-classification", "text-classification", "translation"]
 Precision = Literal["fp32", "int8", "fp16"]
-Role = Literal["model", "encoder", "decoder"]
+Role = Literal["model", "encoder", "decoder", "decoder_with_past"]
 Provider = Literal["cpu", "cuda", "tensorrt", "openvino"]
 DType = Literal["float32", "float16", "int64", "int32", "int8", "uint8", "bool"]
 
-ROLES: dict[Task, set[Role]] = {
-    "image-classification": {"model"},
-    "text-classification": {"model"},
-    "translation": {"encoder", "decoder"},
+# the sets of graphs that a model may have; Optimum's decoder may need two
+ROLES: dict[str, list[list[Role]]] = {
+    "image-classification": [["model"]],
+    "text-classification": [["model"]],
+    "translation": [["decoder", "encoder"]],
+    "optimum": [["decoder", "encoder"], ["decoder", "decoder_with_past", "encoder"]],
 }
 PREPROCESSING: dict[Task, str] = {
     "image-classification": "image",
@@ -208,12 +210,13 @@ def _contradictions(manifest: Manifest, entries: tuple[ArtefactFile, ...]) -> It
     for precision, count in Counter(v.precision for v in manifest.variants).items():
         if count > 1:
             yield f"variants: {precision} stands {count} times"
+    is_optimum = getattr(manifest.preprocessing, "optimum", None) is not None
+    allowed = ROLES["optimum" if is_optimum else manifest.task]
     for variant in manifest.variants:
         roles = sorted(graph.role for graph in variant.graphs)
-        if roles != sorted(ROLES[manifest.task]):
-            yield f"variants: {variant.precision} has graphs {roles}, {manifest.task} needs " + (
-                f"{sorted(ROLES[manifest.task])}"
-            )
+        if roles not in allowed:
+            needs = " or ".join(map(str, allowed))
+            yield f"variants: {variant.precision} has graphs {roles}, {manifest.task} needs {needs}"
     yield from _file_problems(manifest, entries)
 
 

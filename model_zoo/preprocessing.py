@@ -28,8 +28,19 @@ class TextInput(Frozen):
     pad_id: Count
 
 
+class OptimumInput(Frozen):
+    """The graphs are those that Hugging Face Optimum exports, and what they need besides.
+
+    The tokenizer then adds the special tokens of a sentence by itself. `bos_id` begins a target.
+    """
+
+    prefix: str = ""
+    first_id: Count | None = None
+    banned_ids: tuple[Count, ...] = ()
+
+
 class TranslationInput(Frozen):
-    """How a sentence becomes token ids, and what the two graphs' cache looks like."""
+    """How a sentence becomes token ids, and what the graphs' cache looks like."""
 
     kind: Literal["translation"] = "translation"
     tokenizer: FileName = "tokenizer.json"
@@ -44,6 +55,7 @@ class TranslationInput(Frozen):
     heads: Positive
     head_size: Positive
     vocabulary: Positive
+    optimum: OptimumInput | None = None
 
 
 Preprocessing = Annotated[ImageInput | TextInput | TranslationInput, Field(discriminator="kind")]

@@ -21,8 +21,7 @@ from service.repository.latency import measure_batches, measure_stream, shapes_o
 from service.repository.live import Engine
 from service.repository.options import LoadOptions
 from service.repository.streaming import DecodeStream
-from service.runtime.generate import Generator
-from service.runtime.runner import Runner
+from service.runtime.runner import Runner, Translator
 from service.runtime.session import Abort
 from service.runtime.threads import available_cpus
 from service.tasks.registry import AnyTask
@@ -55,7 +54,7 @@ def make_batcher(works: Works, options: LoadOptions) -> Batcher[Any, Any]:
         name=manifest.name,
     )
     turn, sharing = _turn(options), _sharing(options)
-    if isinstance(runner, Generator) and isinstance(task, Translation):
+    if isinstance(runner, Translator) and isinstance(task, Translation):
         pace = measure_stream(task, runner, manifest, options.max_batch_size)
         return make(
             Streaming(lambda: DecodeStream(task, runner, metrics)),

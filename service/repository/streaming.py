@@ -11,7 +11,7 @@ from typing import Any
 from service.errors import InferenceFailed
 from service.metrics import ModelMetrics, RunTrace
 from service.repository.watching import watch_answer, watch_texts
-from service.runtime.generate import Generator
+from service.runtime.runner import Translator
 from service.tasks.translation import Translation
 
 
@@ -32,7 +32,7 @@ class DecodeStream:
     only those that fail again get the error.
     """
 
-    def __init__(self, task: Translation, runner: Generator, metrics: ModelMetrics) -> None:
+    def __init__(self, task: Translation, runner: Translator, metrics: ModelMetrics) -> None:
         self._task = task
         self._runner = runner
         self._decoder = runner.open_decoder()

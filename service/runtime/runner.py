@@ -5,11 +5,16 @@ from typing import Any, Protocol
 
 from model_zoo.manifest import Manifest, Provider, Role
 from model_zoo.preprocessing import ImageInput, TextInput
+from service.runtime.cohort_generator import CohortGenerator
 from service.runtime.errors import EngineError
 from service.runtime.forward import ImageForward, TextForward
 from service.runtime.generate import Generator
+from service.runtime.optimum import OptimumGraphs
 from service.runtime.session import Abort, Session, open_session
 from service.runtime.slot_decoder import DEFAULT_SLOTS
+
+# Runners with an `open_decoder`: their items come and go between steps.
+Translator = Generator | CohortGenerator
 
 
 class Runner(Protocol):
@@ -78,4 +83,6 @@ def _open(
         return ImageForward(sessions["model"], manifest, spec)
     if isinstance(spec, TextInput):
         return TextForward(sessions["model"], manifest, spec)
+    if spec.optimum is not None:
+        return CohortGenerator(OptimumGraphs(sessions, spec), spec, slots)
     return Generator(sessions["encoder"], sessions["decoder"], spec, slots)

@@ -135,6 +135,19 @@ def test_a_role_may_stand_only_once_in_a_variant() -> None:
         Manifest.model_validate(manifest.model_dump() | {"variants": (twice,)})
 
 
+def test_only_the_graphs_of_optimum_may_have_a_second_decoder() -> None:
+    manifest, _ = translation_model()
+    first = manifest.variants[0]
+    with_past = first.graph("decoder").model_copy(update={"role": "decoder_with_past"})
+    variant = first.model_copy(update={"graphs": (*first.graphs, with_past)})
+    document = manifest.model_dump() | {"variants": (variant,)}
+    with pytest.raises(ValidationError, match="fp32 has graphs"):
+        Manifest.model_validate(document)
+    document["preprocessing"]["optimum"] = {}
+    assert Manifest.model_validate(document).variants == (variant,)
+    assert Manifest.model_validate(document | {"variants": (first,)}).variants == (first,)
+
+
 def test_a_manifest_cannot_be_changed() -> None:
     manifest, _ = image_model()
     with pytest.raises(ValidationError, match="frozen"):

@@ -83,7 +83,7 @@ class Weights:
         return self._random.normal(size=shape).astype(np.float32)
 
 
-class _Layers(GraphBuilder):
+class Layers(GraphBuilder):
     """The parts that both graphs have."""
 
     def __init__(self, weights: Weights) -> None:
@@ -116,7 +116,7 @@ class _Layers(GraphBuilder):
 
 def encoder_graph(weights: Weights) -> bytes:
     """All sentences in one axis; attention stays inside a segment."""
-    g = _Layers(weights)
+    g = Layers(weights)
     signature = encoder_signature(SPEC)
     g.declare(signature.inputs, signature.outputs)
     across = g.op("Unsqueeze", "segment_ids", g.ints(0))
@@ -142,7 +142,7 @@ def encoder_graph(weights: Weights) -> bytes:
 
 def decoder_graph(weights: Weights) -> bytes:
     """One step for every row; both attentions write their caches in place."""
-    g = _Layers(weights)
+    g = Layers(weights)
     signature = decoder_signature(SPEC)
     g.declare(signature.inputs, signature.outputs)
     own_past = g.op("Cast", "position_ids", to=6)
