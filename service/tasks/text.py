@@ -67,6 +67,11 @@ class TextTokenizer:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
+    def token_id(self, token: str) -> int | None:
+        """The id of exactly this token; None if the vocabulary has none such."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
     def decode(self, ids: list[int]) -> str:
         """The text of these ids; special tokens are left out."""
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)

@@ -16,6 +16,7 @@ from service.errors import InferenceFailed
 from service.tasks.base import Sentence, TranslationText
 from service.tasks.quality import Translated, quality
 from service.tasks.sentences import Segment, cut, split_sentences
+from service.tasks.source_reader import make_reader
 from service.tasks.text import TextTokenizer, clean, require_whole_characters
 
 CHARACTERS_PER_TOKEN = 4  # for the estimate of the cost only
@@ -58,9 +59,10 @@ class Translation:
     def __init__(self, manifest: Manifest, spec: TranslationInput, tokenizer_json: bytes) -> None:
         self._spec = spec
         self._estimate = manifest.quality
-        limit = min(spec.max_source_tokens, manifest.limits.max_tokens or spec.max_source_tokens)
-        self._room = limit - 1  # the end of the sentence is a token too
+        most = spec.max_source_tokens
+        self._limit = min(most, manifest.limits.max_tokens or most)
         self._tokenizer = TextTokenizer(tokenizer_json)
+        self._reader = make_reader(self._tokenizer, spec, self._limit)
 
     def split(self, raw: TranslationText) -> list[Sentence]:
         """The sentences that hold a letter, cut where they are too long for the model."""
@@ -81,13 +83,11 @@ class Translation:
         ]
 
     def preprocess(self, part: Sentence) -> SourceIds:
-        ids = self._tokenizer.plain_ids(clean(part.text))
-        truncated = len(ids) > self._room
-        ids_T = np.array([*ids[: self._room], self._spec.eos_id], np.int64)
-        return SourceIds(ids_T, part.beam, truncated, part.before, part.after, part.text)
+        found = self._reader.read(clean(part.text))
+        return SourceIds(found.ids, part.beam, found.truncated, part.before, part.after, part.text)
 
     def cost(self, part: Sentence) -> int:
-        return min(2 + len(part.text) // CHARACTERS_PER_TOKEN, self._room + 1)
+        return min(2 + len(part.text) // CHARACTERS_PER_TOKEN, self._limit)
 
     def postprocess(self, features: SourceIds, row: Generated) -> TranslationPrediction:
         ids, score, finished = row
@@ -153,6 +153,5 @@ class Translation:
     def _fits(self, text: str) -> bool:
         # More tokens than bytes would be odd, so short sentences need not be counted; were there
         # more after all, preprocess cuts and says so.
-        if len(text.encode()) < self._room:
-            return True
-        return len(self._tokenizer.plain_ids(clean(text))) <= self._room
+        room = self._reader.room
+        return len(text.encode()) < room or self._reader.count(clean(text)) <= room
