@@ -101,9 +101,13 @@ def _ask_recipe(options: Options, manifest: Manifest, story: Story) -> Reexamina
 
 def _data_row(manifest: Manifest, again: Reexamination) -> Row:
     promised = {source.sha256 for source in manifest.provenance.datasets}
-    missing = promised - {source.sha256 for source in again.sources}
-    if missing:
+    found = {source.sha256 for source in again.sources}
+    missing = promised - found
+    if missing and found - promised:
         return Row("", "data", "other rows than it was published with", "failed")
+    if missing:
+        told = f"{len(missing)} of {len(promised)} sources are not here"
+        return Row("", "data", told, "not run")
     return Row("", "data", f"{len(promised)} sources as promised", "passed")
 
 
@@ -171,6 +175,11 @@ def _accuracy_rows(
         kept = one.value >= wanted - SLACK.get(one.metric, 0.0)
         told = f"{one.value:.4g}, promised {wanted:.4g}"
         yield Row(variant.precision, what, told, "passed" if kept else "failed")
+    here = {(m.dataset, m.split, m.metric) for m in measured}
+    for (dataset, split, metric), value in promised.items():
+        if (dataset, split, metric) not in here:
+            told = f"promised {value:.4g}, its data are not here"
+            yield Row(variant.precision, f"{metric} on {dataset}", told, "not run")
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,14 +67,14 @@ def make(options: Options) -> str:
     story = Story(name)
     options.start(name)
     data = load(options, story)
-    options.claim(name, data.sources)
+    options.claim(name, data.deciding_sources)
     network, tokenizer, validation, history = _train(options, name, data, story)
     story.say("converting and quantizing")
     candidate = _candidate(options, name, data, network, tokenizer, validation, history)
     spec = candidate.manifest.preprocessing
     assert isinstance(spec, TranslationInput)
     candidate = with_self_test(with_quality(candidate, data.validation, story))
-    test = TranslatedSplits(data.test)
+    test = TranslatedSplits(data.measured)
     examine(candidate, _gates(data), _examination(network, data, spec, test), story)
     tell_foresight(candidate, test, story)
     folder = candidate.publish(Catalog(options.models), card(candidate, test, history))
@@ -83,11 +84,12 @@ def make(options: Options) -> str:
 
 def reexamine(options: Options, name: str, spec: TranslationInput, story: Story) -> Reexamination:
     """The same exam for a published model; trains nothing."""
-    data = load(options, story)
+    # the epochs of the finished run are its closing ones too: none may follow them
+    data = replace(load(options, story), closing=())
     network = None
     if options.has_checkpoint(name):
         network, _, _, _ = _train(options, name, data, story)
-    exam = _examination(network, data, spec, TranslatedSplits(data.test))
+    exam = _examination(network, data, spec, TranslatedSplits(data.measured))
     return Reexamination(exam, _gates(data), data.sources, network is not None)
 
 

@@ -1,7 +1,8 @@
 """Sentences for the translation recipe: public pairs, the user's files, or template sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,13 @@ from export.datasets.pair_files import load_sentence_pairs
 from export.datasets.rows import SentencePairs
 from export.datasets.sources import data_root
 from export.datasets.splits import carve_pairs
-from export.datasets.translation import load_multi30k, load_tatoeba
+from export.datasets.translation import (
+    Splits,
+    load_chat,
+    load_multi30k,
+    load_tatoeba,
+    load_wmt_news,
+)
 from export.datasets.user_data import describe, require_parts
 from export.options import Options
 from model_zoo.manifest import DatasetSource
@@ -23,13 +30,18 @@ CLOSING_EPOCHS, CLOSING_COPIES = 3, 4  # at the end eight times as often, with h
 VALIDATION_PAIRS = 1000
 
 Named = tuple[tuple[str, str, SentencePairs], ...]
+REPORTED: tuple[tuple[str, str, Callable[[Path | None, str, str], Splits]], ...] = (
+    ("WMT news", "newstest2014", load_wmt_news),
+    ("BConTrasT chat", "dev", load_chat),
+)
 
 
 @dataclass(frozen=True)
 class TranslationData:
     """Training pairs, validation pairs, test splits by (data set, split), vocabulary texts.
 
-    closing: the pairs of each epoch that follows the usual ones.
+    closing: the pairs of each epoch that follows the usual ones. reported: more splits of another
+    kind, measured and told but held to nothing.
     """
 
     train: SentencePairs
@@ -38,11 +50,25 @@ class TranslationData:
     for_vocabulary: Sequence[str]
     is_public: bool
     closing: tuple[SentencePairs, ...] = ()
+    reported: Named = ()
+
+    @property
+    def measured(self) -> Named:
+        """All splits that get figures, those that decide first."""
+        return (*self.test, *self.reported)
+
+    @property
+    def deciding_sources(self) -> tuple[DatasetSource, ...]:
+        """Of all that a run hangs on; what is merely reported may come and go."""
+        return _sources(self.train, self.validation, *(rows for _, _, rows in self.test))
 
     @property
     def sources(self) -> tuple[DatasetSource, ...]:
-        parts = (self.train, self.validation, *(rows for _, _, rows in self.test))
-        return tuple(dict.fromkeys(source for part in parts for source in part.source))
+        return _sources(self.train, self.validation, *(rows for _, _, rows in self.measured))
+
+
+def _sources(*parts: SentencePairs) -> tuple[DatasetSource, ...]:
+    return tuple(dict.fromkeys(source for part in parts for source in part.source))
 
 
 def load(options: Options, story: Story) -> TranslationData:
@@ -82,8 +108,28 @@ def _public(options: Options) -> TranslationData:
         for side in (pairs.sources, pairs.targets)
         for text in side
     ]
-    closing = _closing(everyday["train"], captions["train"])
-    return TranslationData(train, validation, tuple(test), texts, True, closing)
+    return TranslationData(
+        train,
+        validation,
+        tuple(test),
+        texts,
+        is_public=True,
+        closing=_closing(everyday["train"], captions["train"]),
+        reported=_reported(root, source, target),
+    )
+
+
+def _reported(root: Path | None, source: str, target: str) -> Named:
+    """News and chat, as far as they are here."""
+    found = []
+    for dataset, split, read in REPORTED:
+        try:
+            splits = read(root, source, target)
+        except DatasetMissing:
+            continue
+        if split in splits:
+            found.append((dataset, split, splits[split]))
+    return tuple(found)
 
 
 def _closing(everyday: SentencePairs, captions: SentencePairs) -> tuple[SentencePairs, ...]:

@@ -19,7 +19,7 @@ from export.options import Options
 from export.recipes.judging import Examination, Gates, Reexamination
 from model_zoo.catalog import Catalog
 from model_zoo.errors import FileMismatch
-from model_zoo.manifest import Evidence, Measurement
+from model_zoo.manifest import DatasetSource, Evidence, Measurement
 from tests import tiny_zoo
 
 ITEMS = ["a good film", "bad", "neither good nor bad", "good good good"]
@@ -29,10 +29,25 @@ def figure(value: float) -> Measurement:
     return Measurement(dataset="d", split="test", metric="accuracy", value=value, items=4)
 
 
-def published(root: Path, *, promised: float = 0.9) -> Candidate:
+def source(name: str, digit: str) -> DatasetSource:
+    return DatasetSource(
+        name=name, split="test", licence="none", source="here", sha256=64 * digit, rows=4
+    )
+
+
+def published(
+    root: Path,
+    *,
+    promised: float = 0.9,
+    also: tuple[Measurement, ...] = (),
+    sources: tuple[DatasetSource, ...] = (),
+) -> Candidate:
     zoo = tiny_zoo.build(root / "zoo")
     candidate = with_self_test(of_published(zoo.open(tiny_zoo.TEXTS)))
-    candidate.evidence["fp32"] = Evidence(accuracy=(figure(promised),))
+    made = candidate.manifest.provenance.model_copy(update={"datasets": sources})
+    manifest = candidate.manifest.model_copy(update={"provenance": made})
+    candidate = replace(candidate, manifest=manifest)
+    candidate.evidence["fp32"] = Evidence(accuracy=(figure(promised), *also))
     candidate.publish(Catalog(root / "models"), {})
     return candidate
 
@@ -52,6 +67,7 @@ class Recipe:
         self.knows_network = True
         self.offset = 0.0
         self.floor = 0.5
+        self.sources: tuple[DatasetSource, ...] = ()
 
     def __call__(self, options: Options, manifest: Any, story: Story) -> Reexamination:
         opened = of_published(Catalog(options.models).open(manifest.name)).open("fp32")
@@ -66,7 +82,7 @@ class Recipe:
         floor = Floor("d", "accuracy", at_least=self.floor, largest_loss=0.1)
         exam = Examination(ITEMS, torch_answers, measure, AccuracyGate((floor,)))
         gates: Any = {"fp32": Gates(ParityGate(1e-4, 1.0), InvarianceGate(1e-4, 1.0))}
-        return Reexamination(exam, gates, (), self.knows_network)
+        return Reexamination(exam, gates, self.sources, self.knows_network)
 
 
 def rows(root: Path) -> dict[str, Row]:
@@ -127,6 +143,40 @@ def test_a_figure_below_its_floor_fails_whatever_was_promised(
     published(tmp_path)
     recipe.floor = 0.95
     assert rows(tmp_path)["accuracy"].verdict == "failed"
+
+
+def test_a_promised_figure_whose_data_are_not_here_is_not_run(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    news = figure(12.5).model_copy(update={"dataset": "news", "metric": "bleu"})
+    published(tmp_path, also=(news,))
+    found = rows(tmp_path)["bleu on news"]
+    assert (found.found, found.verdict) == ("promised 12.5, its data are not here", "not run")
+
+
+KNOWN, NEWS, OTHER = source("known", "a"), source("news", "b"), source("known", "c")
+
+
+@pytest.mark.parametrize(
+    ("here", "verdict", "told"),
+    [
+        ((KNOWN, NEWS), "passed", "2 sources as promised"),
+        ((KNOWN, NEWS, OTHER), "passed", "2 sources as promised"),
+        ((KNOWN,), "not run", "1 of 2 sources are not here"),
+        ((OTHER, NEWS), "failed", "other rows than it was published with"),
+    ],
+)
+def test_absent_data_are_told_and_other_data_fail(
+    tmp_path: Path,
+    recipe: Recipe,
+    here: tuple[DatasetSource, ...],
+    verdict: str,
+    told: str,
+) -> None:
+    published(tmp_path, sources=(KNOWN, NEWS))
+    recipe.sources = here
+    found = rows(tmp_path)["data"]
+    assert (found.verdict, found.found) == (verdict, told)
 
 
 def test_golden_answers_are_asked_for_again(

@@ -129,6 +129,48 @@ def test_the_last_epochs_are_mostly_captions_with_each_half_of_the_rest_in_turn(
     assert halves[0] + halves[1] == Counter(f"train {i} de" for i in range(40))
 
 
+def write_other_kinds(folder: Path) -> None:
+    """News of two years, and chats."""
+    (folder / "wmt_news").mkdir()
+    rows = [
+        f"newstest{year}\tnews {year} {i} en\tnews {year} {i} de"
+        for year in (2013, 2014)
+        for i in range(5)
+    ]
+    (folder / "wmt_news" / "en-de.tsv").write_text("\n".join(["set\ten\tde", *rows, ""]))
+    (folder / "chat_bcontrast").mkdir()
+    for name, count in (("train", 6), ("dev", 3)):
+        lines = "".join(f"en\tchat {name} {i} en\tchat {name} {i} de\n" for i in range(count))
+        file = folder / "chat_bcontrast" / f"{name}.en-de.tsv"
+        file.write_text("original\ten\tde\n" + lines)
+
+
+@pytest.mark.parametrize("languages", [("en", "de"), ("de", "en")])
+def test_news_and_chat_are_reported_and_decide_nothing(
+    tmp_path: Path, languages: tuple[str, str]
+) -> None:
+    write_pairs(tmp_path)
+    without = translation_data.load(options(tmp_path, languages=languages), STORY)
+    write_other_kinds(tmp_path)
+    data = translation_data.load(options(tmp_path, languages=languages), STORY)
+    told = {(name, split): list(pairs.sources) for name, split, pairs in data.reported}
+    assert told == {
+        ("WMT news", "newstest2014"): [f"news 2014 {i} {languages[0]}" for i in range(5)],
+        ("BConTrasT chat", "dev"): [f"chat dev {i} {languages[0]}" for i in range(3)],
+    }
+    assert data.measured == (*data.test, *data.reported)
+    assert data.train == without.train
+    assert data.deciding_sources == without.deciding_sources == without.sources
+    assert len(data.sources) == len(data.deciding_sources) + 2
+
+
+def test_without_news_and_chat_nothing_more_is_reported(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    data = translation_data.load(options(tmp_path), STORY)
+    assert data.reported == ()
+    assert data.measured == data.test
+
+
 def test_a_trial_takes_a_few_captions(tmp_path: Path) -> None:
     write_pairs(tmp_path)
     data = translation_data.load(options(tmp_path, quick=True), STORY)

@@ -1,0 +1,93 @@
+"""What is judged of a translator, and that judging it again trains nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from export.candidate import of_published
+from export.console import Story
+from export.datasets.generated import sentence_pairs
+from export.datasets.rows import SentencePairs
+from export.options import Options
+from export.recipes import translation
+from export.recipes.judging import Reexamination
+from export.recipes.translation_data import TranslationData
+from export.recipes.translation_network import begin, settings
+from export.recipes.translation_training import encode_pairs, train_translation
+from export.tokens import kept_tokenizer, train_translation_tokenizer
+from tests import tiny_zoo
+from tests.export.tiny_networks import SPEC
+
+NAME = "tiny"
+PAIRS = sentence_pairs(80)
+
+
+def rows(start: int, end: int) -> SentencePairs:
+    return PAIRS.take(range(start, end))
+
+
+DATA = TranslationData(
+    train=rows(0, 40),
+    validation=rows(40, 50),
+    test=(("known", "test", rows(50, 60)),),
+    for_vocabulary=[*PAIRS.sources, *PAIRS.targets],
+    is_public=False,
+    closing=(rows(60, 80), rows(60, 80)),
+    reported=(("news", "test", rows(0, 5)),),
+)
+
+
+def train(options: Options) -> None:
+    """As the recipe does: one usual epoch, then the closing ones."""
+    folder = options.folder(NAME)
+    tokenizer = kept_tokenizer(
+        folder, lambda: train_translation_tokenizer(DATA.for_vocabulary, 320)
+    )
+    parts = (DATA.train, DATA.validation, *DATA.closing)
+    known, held, *closing = (encode_pairs(tokenizer, pairs, 60) for pairs in parts)
+    network = begin(options, None, tokenizer.get_vocab_size())
+    train_translation(network, known, held, settings(options, len(known)), folder, closing)
+
+
+def epochs_done(options: Options) -> int:
+    state = torch.load(options.folder(NAME) / "checkpoint.pt", weights_only=True)
+    return int(state["epoch"])
+
+
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+    monkeypatch.setattr(translation, "load", lambda *_: DATA)
+    return Options(tmp_path / "models", tmp_path / "work", quick=True, epochs=1)
+
+
+def again(options: Options) -> Reexamination:
+    return translation.reexamine(options, NAME, SPEC, Story("test"))
+
+
+def test_a_finished_run_is_judged_by_its_network_and_trained_no_further(options: Options) -> None:
+    train(options)
+    assert epochs_done(options) == 1 + len(DATA.closing)
+    found = again(replace(options, epochs=3))
+    assert found.knows_network
+    assert epochs_done(options) == 3
+
+
+def test_what_is_merely_reported_has_no_floor(options: Options) -> None:
+    found = again(options)
+    assert not found.knows_network
+    assert [floor.dataset for floor in found.exam.accuracy.floors] == ["known"]
+    assert found.sources == DATA.sources
+
+
+def test_what_is_reported_is_measured_with_the_rest(options: Options, tmp_path: Path) -> None:
+    zoo = tiny_zoo.build(tmp_path / "zoo")
+    opened = of_published(zoo.open(tiny_zoo.TRANSLATOR)).open("fp32")
+    found = again(options).exam.measure(opened)
+    assert {(one.dataset, one.metric, one.items) for one in found} == {
+        ("known", "bleu", 10),
+        ("known", "chrf", 10),
+        ("news", "bleu", 5),
+        ("news", "chrf", 5),
+    }
