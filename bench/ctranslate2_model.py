@@ -103,8 +103,18 @@ def _fill_embeddings(stack: Any, table: Any, weights: Weights) -> None:
 
 def _self_attention(block: Any, weights: Weights, name: str) -> None:
     _norm(block.layer_norm, weights, f"{name}.attention_norm")
-    _linear(block.linear[0], weights, f"{name}.query_key_value")
+    _linear(block.linear[0], _joined(weights, f"{name}.query_key_value"), f"{name}.query_key_value")
     _linear(block.linear[1], weights, f"{name}.attention.output")
+
+
+def _joined(weights: Weights, name: str) -> Weights:
+    """Query, key and value as one product, where a graph has three."""
+    if f"{name}.weight" in weights:
+        return weights
+    return {
+        f"{name}.{kind}": np.concatenate([weights[f"{name}.{i}.{kind}"] for i in range(3)], axis=-1)
+        for kind in ("weight", "bias")
+    }
 
 
 def _feed_forward(block: Any, weights: Weights, name: str) -> None:

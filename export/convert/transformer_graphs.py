@@ -106,9 +106,7 @@ class _Encoder(_Stack):
     def _layer(self, x: str, layer: EncoderLayer, mask: str) -> str:
         graph = self.graph
         normed = self.norm(x, layer.attention_norm)
-        packed = self.linear(normed, layer.query_key_value)
-        by_head = graph.reshape(packed, -1, 3 * self.heads, self.head_size)
-        query, key, value = graph.split(graph.node("Transpose", [by_head], perm=[1, 0, 2]), 3, 0)
+        query, key, value = self._heads_of(normed, layer.query_key_value)
         scores = graph.node("MatMul", [query, graph.node("Transpose", [key], perm=[0, 2, 1])])
         scaled = graph.node("Mul", [scores, graph.scalar(self.head_size**-0.5)])
         weights = graph.node("Softmax", [self.add(scaled, mask)], axis=-1)
@@ -117,6 +115,18 @@ class _Encoder(_Stack):
         x = self.add(x, self.linear(joined, layer.attention.output))
         normed = self.norm(x, layer.feed_forward_norm)
         return self.add(x, self.feed_forward(normed, layer.feed_forward))
+
+    def _heads_of(self, value: str, layer: nn.Linear) -> list[str]:
+        """Query, key and value, each [H, N, d]: three products need no copy to take them apart."""
+        path = self._paths[id(layer)]
+        weights = np.split(np.ascontiguousarray(_array(layer.weight).T), 3, axis=1)
+        biases = np.split(_array(layer.bias), 3)
+        parts = []
+        for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            product = self.graph.linear(value, f"{path}.{i}", np.ascontiguousarray(weight), bias)
+            by_head = self.graph.reshape(product, -1, self.heads, self.head_size)
+            parts.append(self.graph.node("Transpose", [by_head], perm=[1, 0, 2]))
+        return parts
 
     def _cross_keys_and_values(self, memory: str) -> None:
         for i, layer in enumerate(self.network.decoder):
@@ -142,7 +152,9 @@ class _Decoder(_Stack):
         last = graph.node("Sub", [lengths, graph.integer(1)])
         own = self._slot_numbers(positions, "past_key.0")
         cross = self._slot_numbers(last, "cross_key.0")
-        x = self.embed(ids, positions)
+        # one token a row: the operator for attention wants that axis, products do not mind it
+        one = graph.integers(1)
+        x = self.embed(*(graph.node("Unsqueeze", [value, one]) for value in (ids, positions)))
         for i, layer in enumerate(self.network.decoder):
             assert isinstance(layer, DecoderLayer)
             x = self._layer(x, i, layer, own, cross)
@@ -174,14 +186,13 @@ class _Decoder(_Stack):
     ) -> str:
         normed = self.norm(x, layer.attention_norm)
         packed = self.linear(normed, layer.query_key_value)
-        query, key, value = (self._one_token(part) for part in self.graph.split(packed, 3))
         mixed = self._attend(
-            [query, key, value, *_each("past_key", "past_value", of=i), *own],
+            [packed, "", "", *_each("past_key", "past_value", of=i), *own],
             _each("present_key", "present_value", of=i),
         )
         x = self.add(x, self.linear(mixed, layer.attention.output))
         normed = self.norm(x, layer.cross_norm)
-        query = self._one_token(self.linear(normed, layer.cross_query))
+        query = self.linear(normed, layer.cross_query)
         # The operator insists on a new key: the last source token's own is written back over it.
         mixed = self._attend(
             [query, *_each(*CROSS_INPUTS, of=i), *cross],
@@ -192,9 +203,6 @@ class _Decoder(_Stack):
         normed = self.norm(x, layer.feed_forward_norm)
         return self.add(x, self.feed_forward(normed, layer.feed_forward))
 
-    def _one_token(self, value: str) -> str:
-        return self.graph.node("Unsqueeze", [value, self.graph.integers(1)])
-
     def _attend(self, inputs: list[str], caches: list[str]) -> str:
         mixed, *_ = self.graph.nodes(
             "GroupQueryAttention",
@@ -204,14 +212,15 @@ class _Decoder(_Stack):
             num_heads=self.heads,
             kv_num_heads=self.heads,
         )
-        return self.graph.reshape(mixed, -1, self.config.width)
+        return mixed
 
     def _choose(self, hidden: str) -> None:
         """The best token of each row, its log-probability, and all logits."""
         graph, vocabulary = self.graph, self.config.vocabulary
         weight = np.ascontiguousarray(_array(self.network.embedding.weight).T)
         bias = graph.constant("output.bias", _array(self.network.output_bias))
-        product = graph.node("MatMul", [hidden, graph.constant("output.weight", weight)])
+        rows = graph.reshape(hidden, -1, self.config.width)
+        product = graph.node("MatMul", [rows, graph.constant("output.weight", weight)])
         logits = graph.node(
             "Add", [product, bias], out=graph.output("logits", FLOAT, ["rows", vocabulary])
         )
@@ -224,16 +233,14 @@ class _Decoder(_Stack):
         number = graph.node("Squeeze", [block, graph.integers(1)])
         first = graph.node("Mul", [number, graph.integer(ARGMAX_BLOCK)])
         graph.node("Add", [first, inside], out=graph.output("next_ids", INT64, ["rows"]))
-        self._score(logits, block_best)
+        self._score(logits)
 
-    def _score(self, logits: str, block_best: str) -> None:
-        """log p(best) = -log(sum(exp(logit - best logit)))."""
+    def _score(self, logits: str) -> None:
+        """log p(best): the softmax of the best logit is the largest of all."""
         graph = self.graph
-        best = graph.node("ReduceMax", [block_best, graph.integers(1)], keepdims=1)
-        powers = graph.node("Exp", [graph.node("Sub", [logits, best])])
-        total = graph.node("ReduceSum", [powers, graph.integers(1)], keepdims=0)
-        score = graph.output("next_scores", FLOAT, ["rows"])
-        graph.node("Neg", [graph.node("Log", [total])], out=score)
+        shares = graph.node("Softmax", [logits], axis=-1)
+        largest = graph.node("ReduceMax", [shares, graph.integers(1)], keepdims=0)
+        graph.node("Log", [largest], out=graph.output("next_scores", FLOAT, ["rows"]))
 
 
 def _each(*names: str, of: int) -> list[str]:

@@ -80,6 +80,11 @@ def quantize_transformer(model: onnx.ModelProto, ranges: dict[str, Range]) -> on
     return quantized
 
 
+def range_of(layer: str, ranges: dict[str, Range]) -> Range:
+    """What a layer was given; a part of one, as `query_key_value.0`, what the whole was given."""
+    return ranges[layer] if layer in ranges else ranges[layer.rpartition(".")[0]]
+
+
 class _Rewriter:
     def __init__(self, constants: dict[str, NDArray[np.generic]], ranges: dict[str, Range]) -> None:
         self._constants, self._ranges = constants, ranges
@@ -109,7 +114,7 @@ class _Rewriter:
         layer = weight.removesuffix(".weight")
         nodes: list[onnx.NodeProto] = []
         if value not in self._bytes:
-            self._bytes[value] = self._activation(value, self._ranges[layer])
+            self._bytes[value] = self._activation(value, range_of(layer, self._ranges))
             nodes.append(self._quantize(value))
         as_bytes, scale, zero = self._bytes[value]
         quantized = to_int8(self._constants[weight].astype(np.float32), axis=1)

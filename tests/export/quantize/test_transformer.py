@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from export.convert.transformer_graphs import TransformerGraphs, transformer_graphs
 from export.networks.transformer import Transformer
-from export.quantize.transformer import Range, calibrate, quantize_transformer
+from export.quantize.transformer import Range, calibrate, quantize_transformer, range_of
 from export.quantize.weights import LARGEST
 from service.runtime.generate import Generator
 from service.runtime.session import open_session
@@ -130,7 +130,7 @@ def test_what_is_never_negative_uses_all_levels_and_the_rest_both_signs(
         for node in graph.graph.node:
             if node.op_type != "MatMulIntegerToFloat":
                 continue
-            found = ranges[node.input[1].removesuffix(".weight_int8")]
+            found = range_of(node.input[1].removesuffix(".weight_int8"), ranges)
             scale, zero = float(tensors[node.input[2]]), int(tensors[node.input[4]])
             kinds.add(zero)
             # the greatest value lands on the last level, and none beyond it
