@@ -25,12 +25,14 @@ def measure(place: Place) -> Iterator[Row]:
             yield asyncio.run(_paired(place, server, [ceiling], best, 1, 0.72, "one core"))
         with (
             Child(CEILING, str(place.models), cores={place.load_core}) as other,
-            serving(place, cores=place.both) as server,
+            serving(place, "--workers", "2", cores=place.both) as server,
         ):
             other.ask(seconds=0.2, batch_size=best)
             stay_on(place.both)
             both = [ceiling, other]
-            yield asyncio.run(_paired(place, server, both, best, 32, 0.75, "both cores"))
+            yield asyncio.run(
+                _paired(place, server, both, best, 32, 0.75, "both cores by --workers 2")
+            )
 
 
 def _best_batch(ceiling: Child) -> int:

@@ -17,7 +17,7 @@ from export.transfer.source import Published, Source
 from model_zoo.manifest import ImageInput
 
 SIDE = 32
-QUICK = ImageTraining(epochs=8, batch=100, average_decay=0.9)
+QUICK = ImageTraining(epochs=8, batch=100, average_decay=0.9, small_share=0.0)
 ON_GPU = ImageTraining(epochs=64, batch=512, cut_out=8, average_decay=0.998)
 QUICK_WIDTHS = (16, 32, 48)
 WIDTHS = (48, 160, 256)
@@ -57,9 +57,13 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
     chosen = ON_GPU if fastest_device().type == "cuda" else ImageTraining()
     chosen = QUICK if options.quick else chosen
     if not options.quick and rows < FEW_ROWS:
-        chosen = replace(chosen, batch=64, epochs=30, average_decay=0.98, patience=10)
+        chosen = replace(
+            chosen, batch=64, epochs=30, average_decay=0.98, patience=10, small_share=0.0
+        )
     if isinstance(network, Mlp):
-        chosen = replace(chosen, rate=1.5, bias_rate_factor=1.0, label_smoothing=0.1)
+        chosen = replace(
+            chosen, rate=1.5, bias_rate_factor=1.0, label_smoothing=0.1, small_share=0.0
+        )
     if options.origin is not None:
         chosen = replace(chosen, rate_factor=0.5)
     usual_rows = QUICK_TRAIN if options.quick else 0

@@ -35,6 +35,7 @@ log = logging.getLogger("slipway.app")
 
 OK, FAILED = 0, 1
 YOUNG_OBJECTS = 20_000
+SWITCH_S = 0.0005  # a thread that comes back from ONNX Runtime waits no longer for the interpreter
 CLOSE_S = 5.0  # for workers whose last batch has no reader any more
 
 
@@ -154,6 +155,7 @@ class Service:
         _require_models(self._models, strict=settings.strict)
         gc.collect()
         gc.freeze()  # what is loaded stays: no collection needs to look at it again
+        sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(YOUNG_OBJECTS)  # a request leaves no cycles: look for them seldom
         self._models.lifecycle.become_ready()
 

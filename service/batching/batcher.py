@@ -64,7 +64,7 @@ class Batcher(Generic[P, R]):
             pace = around.pace
         self.pace = pace
         self.max_batch_size = policy.max_batch_size
-        self._line: Line[P] = Line(policy, clock, pace)
+        self._line: Line[P] = Line(policy, clock, pace, workers)
         self._in_flight: InFlight[P] = InFlight(around.sharing)
         self._checkout = Checkout(self._line, self._in_flight, self._observer)
         self._reception = Reception(

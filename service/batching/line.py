@@ -21,9 +21,14 @@ class Line(Generic[P]):
     """
 
     def __init__(
-        self, policy: BatchPolicy, clock: Callable[[], float], pace: Pace | None = None
+        self,
+        policy: BatchPolicy,
+        clock: Callable[[], float],
+        pace: Pace | None = None,
+        workers: int = 1,
     ) -> None:
         self._policy = policy
+        self._workers = workers
         self._clock = clock
         self._pace = pace
         self._changed = Condition()
@@ -211,6 +216,9 @@ class Line(Generic[P]):
             most,
             run_s=self._pace.run_s if self._pace is not None else None,
             spare_s=fresh[0].deadline_s - self._clock(),
+            # Guided self-scheduling (Polychronopoulos and Kuck 1987): no worker is idle while
+            # another has everything.
+            share=-(-len(self._items[turn]) // self._workers),
         )
         batch = [fresh[place] for place in choice.places]
         for item in batch:

@@ -79,6 +79,7 @@ class BatchPolicy:
         *,
         run_s: RunSeconds | None = None,
         spare_s: float = float("inf"),
+        share: int | None = None,
     ) -> Choice:
         """Who of the oldest items run together; `costs` are theirs, oldest first.
 
@@ -86,22 +87,23 @@ class BatchPolicy:
         items of nearest cost, older ones first, because in one tensor all are padded to the
         longest; with `run_s` only as long as joining is cheaper for a newcomer than a batch of its
         own kind, and as the oldest still has its answer within `spare_s`. `most` bounds a batch
-        that has less room than usual.
+        that has less room than usual, `share` one that would leave other workers nothing.
         """
         size = self.max_batch_size if most is None else min(most, self.max_batch_size)
         if not costs:
             return Choice((), "idle")
         order = _by_nearness(costs) if len(set(costs)) > 1 else range(len(costs))
-        count = min(size, len(costs))
+        share = len(costs) if share is None else min(share, len(costs))
+        count = min(size, share)
         if run_s is not None:
             count = _worthwhile([costs[place] for place in order[:count]], len(costs), run_s)
             in_time = _in_time([costs[place] for place in order[:count]], run_s, spare_s)
             if in_time < count:
                 return Choice(sorted(order[:in_time]), "deadline")
-        return Choice(sorted(order[:count]), self._reason(count, size, len(costs)))
+        return Choice(sorted(order[:count]), self._reason(count, size, share))
 
-    def _reason(self, count: int, size: int, waiting: int) -> ReleaseReason:
-        if count == size or count < waiting:
+    def _reason(self, count: int, size: int, share: int) -> ReleaseReason:
+        if count == size or count < share:
             return "full"
         return "age" if self.max_queue_delay_s > 0.0 else "idle"
 

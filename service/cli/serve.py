@@ -1,6 +1,7 @@
 """`slipway serve`. What loads models is imported in the processes that do."""
 
 import argparse
+from pathlib import Path
 
 from service.cli.errors import CommandFailed
 from service.cli.version import slipway_version
@@ -8,14 +9,24 @@ from service.fleet.launch import run_fleet
 from service.fleet.seat import Seat
 from service.fleet.supervisor import WorkersFailed
 from service.logs import configure_logging
+from service.runtime.threads import available_cpus
 from service.settings import SETTINGS, Settings
+
+GPU_DEVICE = Path("/dev/nvidiactl")
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     given = {setting.name: getattr(options, setting.name) for setting in SETTINGS}
     settings = Settings.load(given)
-    return _alone(settings) if settings.workers == 1 else _together(settings)
+    count = settings.workers or usual_workers(available_cpus(), has_gpu=GPU_DEVICE.exists())
+    return _alone(settings) if count == 1 else _together(settings, count)
+
+
+def usual_workers(cpus: int, *, has_gpu: bool) -> int:
+    """One process for two CPUs: two threads still get on under one interpreter lock, and each
+    process holds the models once more. A GPU is one process's own."""
+    return 1 if has_gpu else max(1, cpus // 2)
 
 
 def _alone(settings: Settings) -> int:
@@ -27,13 +38,13 @@ def _alone(settings: Settings) -> int:
         raise CommandFailed(str(error)) from error
 
 
-def _together(settings: Settings) -> int:
+def _together(settings: Settings, count: int) -> int:
     configure_logging(settings.log_level, settings.log_format)
     try:
         return run_fleet(
             settings.host,
             settings.port,
-            settings.workers,
+            count,
             lambda port, seat: _as_worker(settings, port, seat),
         )
     except WorkersFailed as error:
@@ -42,7 +53,6 @@ def _together(settings: Settings) -> int:
 
 def _as_worker(settings: Settings, port: int, seat: Seat) -> int:
     from service.app import serve_seat
-    from service.runtime.threads import available_cpus
 
     threads = settings.threads or max(1, available_cpus() // seat.count)
     mine = settings.model_copy(update={"port": port, "threads": threads})

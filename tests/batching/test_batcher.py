@@ -84,6 +84,17 @@ async def test_what_one_worker_leaves_wakes_the_other(
     assert await task == [10, 20]
 
 
+async def test_what_waits_is_shared_between_the_workers(
+    make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(workers=2)
+    task = asyncio.create_task(batcher.submit_many([1, 2, 3, 4], deadline=FAR))
+    await runner.entered(2)
+    assert sorted(map(len, runner.batches)) == [1, 2]  # of four two, of the other two one
+    runner.open()
+    assert await task == [10, 20, 30, 40]
+
+
 async def test_items_of_like_cost_share_a_batch(
     make_batcher: MakeBatcher, runner: GatedRunner
 ) -> None:

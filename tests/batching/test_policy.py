@@ -213,3 +213,23 @@ def test_newcomers_join_together_unless_nobody_joined_for_a_while(
 ) -> None:
     policy = BatchPolicy(max_batch_size=8, max_queue_size=8)
     assert policy.may_join(free=free, since_join_s=since_join_s) is may
+
+
+def test_a_share_leaves_the_rest_to_other_workers() -> None:
+    assert POLICY.choose([1, 1, 1], share=2) == Choice([0, 1], "age")
+    assert POLICY.choose([1, 1, 1], share=9) == Choice([0, 1, 2], "age")
+    assert POLICY.choose([1] * 6, share=5).reason == "full"
+
+
+def test_company_is_worth_as_much_as_a_batch_of_that_size_would_be() -> None:
+    policy = BatchPolicy(max_batch_size=8, max_queue_size=100, look_ahead=32)
+    model = Known(Parts(step_s=1.0, cell_s=1.0))  # n items of length L: L * (1 + n)
+
+    def chosen(costs: Sequence[int]) -> Sequence[int]:
+        return policy.choose(costs, run_s=model.seconds).places
+
+    # To join costs 3*13 - 2*10 = 19 s; a batch of its own, of two like it, 13*3/2 = 19.5 s each.
+    assert chosen([10, 13, 13, 13, 13, 40]) == [0, 1, 2, 3, 4]
+    # The sixth would pay 7*40 - 6*13 = 202 s, alone 40*2 = 80 s.
+    assert chosen([10, 40]) == [0]
+    assert chosen([10, 10, 10]) == [0, 1, 2]

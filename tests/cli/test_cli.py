@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from service.cli import main
+from service.cli.serve import usual_workers
 from tests import tiny_zoo
 
 
@@ -149,3 +150,13 @@ def test_the_models_answer_for_themselves_on_this_machine(
     told = capsys.readouterr().out
     assert told.count("no self-test") == 3
     assert "fp32" in told
+
+
+@pytest.mark.parametrize(
+    ("cpus", "has_gpu", "expected"),
+    [(1, False, 1), (2, False, 1), (3, False, 1), (4, False, 2), (16, False, 8), (16, True, 1)],
+)
+def test_there_is_a_process_for_two_cpus_unless_a_gpu_does_the_work(
+    cpus: int, has_gpu: bool, expected: int
+) -> None:
+    assert usual_workers(cpus, has_gpu=has_gpu) == expected
