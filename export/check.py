@@ -12,12 +12,16 @@ from export.console import Story
 from export.gates import GateFailed
 from export.options import CHECKPOINT_FILE, Options, OtherRun
 from export.recipes.judging import Gates, Reexamination, answers_of, at_temperature
+from export.transfer.errors import TransferError
 from model_zoo.catalog import Catalog
+from model_zoo.errors import ModelNotFound
 from model_zoo.golden import parse_golden
 from model_zoo.manifest import Manifest, Measurement, Precision, Variant
 from service.tasks.golden import deviation, golden_features
 
 Verdict = Literal["passed", "failed", "not run"]
+# what a work folder without the network of this model may raise; the last two are torch's
+NO_NETWORK = (OtherRun, TransferError, ModelNotFound, RuntimeError, ValueError)
 # how far a figure may fall below the promised one, in its own unit: processors round differently
 SLACK = {"accuracy": 0.002, "bleu": 0.3, "chrf": 0.3}
 
@@ -68,7 +72,7 @@ def as_published(options: Options, manifest: Manifest) -> Options:
         asked = replace(asked, languages=(spec.source, spec.target))
     if asked.has_checkpoint(manifest.name):
         state = torch.load(asked.folder(manifest.name) / CHECKPOINT_FILE, weights_only=True)
-        asked = replace(asked, epochs=max(1, int(state["epoch"])))
+        asked = replace(asked, epochs=max(1, int(state["epoch"]))).as_claimed(manifest.name)
     return asked
 
 
@@ -76,7 +80,7 @@ def _reexamined(options: Options, manifest: Manifest, story: Story) -> Reexamina
     asked = as_published(options, manifest)
     try:
         return _ask_recipe(asked, manifest, story)
-    except (OtherRun, RuntimeError, ValueError) as error:  # torch's, where nothing fits
+    except NO_NETWORK as error:
         if not asked.has_checkpoint(manifest.name):
             raise
         story.say(f"the checkpoint is of another run, parity is left out: {error}".splitlines()[0])

@@ -32,6 +32,8 @@ examples:
       a CSV, TSV or JSONL with a text and a label a row
   slipway-export translation --data pairs.tsv --languages en-de
       a TSV with a sentence and its translation a row (or --data a.en --targets a.de)
+  slipway-export translation --languages de-en --from en-de-transformer
+      the other way round: one vocabulary serves both, so that a sister begins with what it knows
   slipway-export image-classification --data photos/ --from cifar10-resnet
       go on from a published model or a checkpoint.pt: a few pictures a class are then enough
   slipway-export image-classification

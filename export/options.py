@@ -3,10 +3,10 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from export.networks.kinds import ImageKind, TextKind
+from export.networks.kinds import IMAGE_KINDS, TEXT_KINDS, ImageKind, TextKind
 from model_zoo.manifest import DatasetSource
 
 RUN_FILE, CHECKPOINT_FILE = "run.json", "checkpoint.pt"
@@ -60,6 +60,20 @@ class Options:
         """Forget an earlier run where that was asked for, before anything is read from it."""
         if self.fresh and self.folder(name).is_dir():
             shutil.rmtree(self.folder(name))
+
+    def as_claimed(self, name: str) -> "Options":
+        """With the beginning and the kind of network that the run in the work folder has."""
+        note = self.folder(name) / RUN_FILE
+        if not note.is_file():
+            return self
+        facts = json.loads(note.read_text())
+        kind = facts["network"]
+        return replace(
+            self,
+            origin=facts["origin"],
+            image_network=next((known for known in IMAGE_KINDS if known == kind), None),
+            text_network=next((known for known in TEXT_KINDS if known == kind), None),
+        )
 
     def claim(self, name: str, sources: Sequence[DatasetSource]) -> None:
         """Note what this run learns from, so that no later one goes on from it by mistake.

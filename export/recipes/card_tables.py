@@ -107,14 +107,17 @@ def opinion_examples(candidate: Candidate) -> Table | None:
 def translation_examples(candidate: Candidate) -> Table | None:
     """Sentences from the middle of its field to far outside; None for other languages."""
     spec = candidate.manifest.preprocessing
-    if spec.kind != "translation" or (spec.source, spec.target) != ("en", "de"):
+    if spec.kind != "translation" or {spec.source, spec.target} != {"en", "de"}:
         return None
+    pairs = (
+        SENTENCES if spec.source == "en" else [(german, english) for english, german in SENTENCES]
+    )
     found = candidate.open(served(candidate)).predict(
-        [TranslationText(source) for source, _ in SENTENCES]
+        [TranslationText(source) for source, _ in pairs]
     )
     rows = [
         (source, one.text, target, "" if one.quality is None else f"{one.quality:.2f}")
-        for (source, target), one in zip(SENTENCES, found, strict=True)
+        for (source, target), one in zip(pairs, found, strict=True)
     ]
     return Table(
         "Known failures",

@@ -11,11 +11,14 @@ from export.transfer.errors import TransferError
 from export.transfer.source import Published, Source, require
 from model_zoo.manifest import TranslationInput
 
+TOGETHER = "query_key_value"
+
 
 def start_translator(
     source: Source, languages: tuple[str, str], plain: TransformerConfig
 ) -> Transformer:
-    """A network of the source's sizes that translates as the source does.
+    """A network of the source's sizes that translates as the source does, or as it does the other
+    way round: both languages share one vocabulary.
 
     `plain` gives what no weight tells: dropout and, of a checkpoint, heads. Raises TransferError.
     """
@@ -33,12 +36,20 @@ def start_translator(
     return network
 
 
+def is_turned(source: Source | None, languages: tuple[str, str]) -> bool:
+    """Whether the source is known to translate the other way round: much is to be learnt anew."""
+    if not isinstance(source, Published):
+        return False
+    spec = source.manifest.preprocessing
+    return isinstance(spec, TranslationInput) and (spec.target, spec.source) == languages
+
+
 def _published(
     source: Published, languages: tuple[str, str], plain: TransformerConfig
 ) -> tuple[TransformerConfig, dict[str, Tensor]]:
     spec = source.manifest.preprocessing
     assert isinstance(spec, TranslationInput)
-    if (spec.source, spec.target) != languages:
+    if {spec.source, spec.target} != set(languages):
         raise TransferError(
             f"{source.title} translates {spec.source}-{spec.target}, and this is "
             f"{'-'.join(languages)}"
@@ -53,8 +64,20 @@ def _published(
             weights[f"{path}.{'bias' if part == 'bias' else 'weight'}"] = (
                 value.T if linear else value
             )
+    weights = _joined(weights)
     plain = replace(plain, heads=spec.heads)
     return _shape(source.title, weights, plain), weights
+
+
+def _joined(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With the three parts in one that a graph may hold apart: query, key and value."""
+    joined = dict(weights)
+    for name in weights:
+        path, first, part = name.partition(f"{TOGETHER}.0.")
+        if first:
+            parts = [joined.pop(f"{path}{TOGETHER}.{number}.{part}") for number in range(3)]
+            joined[f"{path}{TOGETHER}.{part}"] = torch.cat(parts)
+    return joined
 
 
 def _shape(

@@ -69,6 +69,25 @@ def test_a_checkpoint_without_a_note_is_taken_as_ones_own(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    "choice",
+    [{"origin": "reviews-lstm"}, {"text_network": "gru"}, {"image_network": "mlp"}, {}],
+    ids=str,
+)
+def test_a_run_is_judged_with_the_network_that_it_began_with(
+    tmp_path: Path, choice: dict[str, Any]
+) -> None:
+    made = replace(options(tmp_path), **choice)
+    made.claim("a", opinions(10).source)
+    assert options(tmp_path).as_claimed("a") == made
+    assert replace(made, seed=3).as_claimed("a") == replace(made, seed=3)
+
+
+def test_where_nothing_was_claimed_the_options_stay(tmp_path: Path) -> None:
+    made = replace(options(tmp_path), origin="reviews-lstm")
+    assert made.as_claimed("a") == made
+
+
+@pytest.mark.parametrize(
     ("rows", "epochs"), [(2000, 5), (1000, 5), (501, 5), (500, 10), (250, 20), (3, 5 * 8), (0, 40)]
 )
 def test_few_rows_are_seen_more_often_up_to_a_bound(tmp_path: Path, rows: int, epochs: int) -> None:
