@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from service.cli.load_options import BENCH_EXAMPLES, TUNE_EXAMPLES, add_bench, add_tune
 from service.cli.version import slipway_version
@@ -35,6 +36,16 @@ examples:
   slipway models --verify                 read every file and compare its hash
   slipway models --self-test              ask every variant what it must answer, on this machine
   slipway models --json --models ./my-models
+  slipway models import ./opus-mt-en-fr --name en-fr --source en --target fr
+"""
+IMPORT_EXAMPLES = """\
+examples:
+  optimum-cli export onnx --model ID --task text2text-generation-with-past ./exported
+  slipway models import ./exported --name en-fr --source en --target fr --models ./my-models
+  slipway serve --models ./my-models
+
+The folder needs encoder_model.onnx, decoder_model_merged.onnx (or decoder_model.onnx and
+decoder_with_past_model.onnx), config.json and tokenizer.json. It is copied, not changed.
 """
 
 Run = Callable[[argparse.Namespace], int]
@@ -125,12 +136,33 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
     _add_folder(parser)
     parser.set_defaults(run=_models)
+    actions = parser.add_subparsers(metavar="[ACTION]", title="actions")
+    _add_import(_command(actions, "import", "publish what Optimum exported", IMPORT_EXAMPLES))
 
 
-def _add_folder(parser: argparse.ArgumentParser) -> None:
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="as Optimum wrote it")
+    parser.add_argument("--name", required=True, help="of the model; each import is a version")
+    parser.add_argument("--source", required=True, metavar="LANGUAGE", help="it translates from")
+    parser.add_argument("--target", required=True, metavar="LANGUAGE", help="it translates to")
+    parser.add_argument(
+        "--variant", choices=("fp32", "int8"), default="fp32", help="int8: *_quantized.onnx [fp32]"
+    )
+    parser.add_argument(
+        "--prefix", metavar="TEXT", help="put before every sentence [what config.json says]"
+    )
+    parser.add_argument(
+        "--max-tokens", type=int, default=256, metavar="N", help="longest sentence [256]"
+    )
+    _add_folder(parser, default=argparse.SUPPRESS)
+    parser.set_defaults(run=_import)
+
+
+def _add_folder(parser: argparse.ArgumentParser, default: Any = None) -> None:
     parser.add_argument(
         "--models",
         type=Path,
+        default=default,
         metavar="DIR",
         help="folder of published models [those that come with Slipway]",
     )
@@ -150,6 +182,12 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     from service.cli.models import run
+
+    return run(options)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from service.cli.import_model import run
 
     return run(options)
 

@@ -128,7 +128,7 @@ def test_a_changed_file_is_found_by_verifying(
     assert "broken" not in listed[tiny_zoo.IMAGES]
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["predict"], ["models"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["predict"], ["models"], ["models", "import"]])
 def test_the_help_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])
