@@ -33,6 +33,7 @@ def exported() -> dict[str, set[str]]:
     model.expects(labels=("good",), texts=True)
     model.texts_read([1], truncated=0, unknown=0)
     model.loaded(variant="fp32", providers=("CPUExecutionProvider",), sha256="0" * 64)
+    model.self_tested(variant="fp32", provider="cpu", passed=True)
     model.queue_opened(lambda: 0, 1, lambda: 0.0, 1.0)
     metrics.request_began()
     metrics.request_ended("/v1/classify", "m", "1", "ok", 0.1)

@@ -32,6 +32,7 @@ from tests.monitoring.tree import (
     variable_queries,
     yaml,
 )
+from tests.repository import golden_models
 
 pytestmark = [
     pytest.mark.e2e,
@@ -125,7 +126,11 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched")
-    zoo = tiny_zoo.build(folder / "zoo").root
+    catalog = tiny_zoo.build(folder / "zoo")
+    zoo = catalog.root
+    tested = golden_models.publish(folder / "tested", catalog, tiny_zoo.TEXTS).root
+    shutil.rmtree(zoo / tiny_zoo.TEXTS)
+    shutil.move(tested / tiny_zoo.TEXTS, zoo)
     picture = io.BytesIO()
     Image.new("RGB", (40, 30), (0, 255, 0)).save(picture, "PNG")
     options = ("--models", str(zoo), "--max-queue-size", str(QUEUE * 3))
