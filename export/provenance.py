@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from export.convert.graph_builder import OPSET
 from model_zoo.manifest import DatasetSource, Provenance
 
 UNKNOWN = "unknown"
+MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[1-9][0-9]*")
+ORIGIN = "--from"
 PLACES = ("--models", "--work")  # where the maker keeps things, which is nobody else's matter
 
 
@@ -43,10 +46,17 @@ def _command() -> str:
             if not equals:
                 next(words, None)
         elif word.startswith("-"):
-            kept.append(f"{option}={Path(value).name}" if equals else word)
+            kept.append(f"{option}={_placeless(option, value)}" if equals else word)
         else:
-            kept.append(Path(word).name)
+            kept.append(_placeless(kept[-1], word))
     return shlex.join(kept)
+
+
+def _placeless(option: str, value: str) -> str:
+    """Without the folders that a file lies in; a model's NAME/VERSION is none."""
+    if option == ORIGIN and MODEL_VERSION.fullmatch(value):
+        return value
+    return Path(value).name
 
 
 def _commit() -> str:

@@ -242,8 +242,8 @@ CARD_TEXT = CardText(
         "It learnt from reviews of films: praise in other fields uses other words.",
     ),
     training="First word vectors from counts of neighbours; AdamW on windows of the long texts "
-    "together with short phrases, dropout on words and embeddings, maximum and mean pooling, "
-    "averaged weights; joined by a linear model over runs of up to three tokens where validation "
-    "gains by it.",
+    "together with short phrases, dropout on words and embeddings, embeddings nudged their worst "
+    "way, pooling by maximum and mean, averaged weights; joined by a linear model over runs of up "
+    "to three tokens where validation gains by it.",
     licence="Apache-2.0",
 )

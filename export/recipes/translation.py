@@ -36,6 +36,7 @@ from export.recipes.translation_training import (
 from export.tokens import BOS_ID, EOS_ID, PAD_ID, kept_tokenizer, train_translation_tokenizer
 from export.training import History
 from export.transfer.source import open_source, open_vocabulary
+from export.transfer.translations import is_turned
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import TranslationInput
 from service.runtime.slot_decoder import target_limit
@@ -77,7 +78,8 @@ def make(options: Options) -> str:
     test = TranslatedSplits(data.measured)
     examine(candidate, _gates(data), _examination(network, data, spec, test), story)
     tell_foresight(candidate, test, story)
-    folder = candidate.publish(Catalog(options.models), card(candidate, test, history))
+    page = card(candidate, test, history, is_public=data.is_public)
+    folder = candidate.publish(Catalog(options.models), page)
     story.say(f"published as {folder}")
     return folder
 
@@ -110,7 +112,8 @@ def _train(
             else train_translation_tokenizer(data.for_vocabulary, size)
         ),
     )
-    chosen = settings(options, len(data.train))
+    turned = is_turned(source, options.languages)
+    chosen = settings(options, len(data.train), turned=turned)
     train, validation = (
         encode_pairs(tokenizer, pairs, chosen.longest) for pairs in (data.train, data.validation)
     )

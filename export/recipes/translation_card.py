@@ -6,14 +6,21 @@ from export import plots
 from export.candidate import Candidate
 from export.recipes.card_tables import by_length, served, translation_examples
 from export.recipes.foresight import TranslatedSplits
-from export.recipes.translation_data import CAPTION_COPIES
+from export.recipes.translation_data import CAPTION_COPIES, CLOSING_COPIES, CLOSING_EPOCHS
 from export.report import CARD_FILE, CardText, Plot, model_card
 from export.scores import bleu, bleu_signature
 from export.training import History
 
+CAPTIONS = (
+    f", captions seen {CAPTION_COPIES} times as often, and in the last {CLOSING_EPOCHS} epochs "
+    f"{2 * CLOSING_COPIES} times"
+)
 
-def card(candidate: Candidate, test: TranslatedSplits, history: History) -> dict[str, bytes]:
-    """README.md and its plots, by file name."""
+
+def card(
+    candidate: Candidate, test: TranslatedSplits, history: History, *, is_public: bool
+) -> dict[str, bytes]:
+    """README.md and its plots, by file name; `is_public` where it learnt from the public data."""
     precision = served(candidate)
     dataset, split, pairs = test.splits[0]
     translations = test.texts[precision][0]
@@ -34,7 +41,7 @@ def card(candidate: Candidate, test: TranslatedSplits, history: History) -> dict
     ]
     page = model_card(
         candidate.with_evidence({}),
-        _card_text(),
+        _card_text(CAPTIONS if is_public else ""),
         pictures,
         [by_length(bins, "BLEU", "words", f"{told}.")],
         translation_examples(candidate),
@@ -42,7 +49,7 @@ def card(candidate: Candidate, test: TranslatedSplits, history: History) -> dict
     return {CARD_FILE: page.encode(), **{plot.file: plot.png for plot in pictures}}
 
 
-def _card_text() -> CardText:
+def _card_text(more: str) -> CardText:
     return CardText(
         intended_use=("Everyday sentences and picture captions, to get the gist.",),
         misuse=(
@@ -55,7 +62,7 @@ def _card_text() -> CardText:
         ),
         training=(
             "Muon for matrices and Adam for the rest, label smoothing 0.1, one vocabulary for both "
-            f"languages, captions seen {CAPTION_COPIES} times as often. BLEU: {bleu_signature()}."
+            f"languages{more}. BLEU: {bleu_signature()}."
         ),
         licence="Apache-2.0 for the weights; mind the terms of the data they were made from",
     )

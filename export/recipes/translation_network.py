@@ -32,11 +32,14 @@ def begin(options: Options, source: Source | None, vocabulary: int) -> Transform
     return Transformer(plain)
 
 
-def settings(options: Options, rows: int) -> TranslationTraining:
-    """Where a GPU makes an epoch cheap: more of them, and two passes that must agree."""
+def settings(options: Options, rows: int, *, turned: bool = False) -> TranslationTraining:
+    """Where a GPU makes an epoch cheap: more of them, and two passes that must agree.
+
+    turned: what the network begins with translates the other way round, and much of it must go.
+    """
     chosen = ON_GPU if fastest_device().type == "cuda" else TranslationTraining()
     chosen = QUICK if options.quick else chosen
-    if options.origin is not None:
+    if options.origin is not None and not turned:
         chosen = replace(chosen, rate_factor=0.2)
     usual_rows = QUICK_TRAIN if options.quick else 0
     epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=chosen.epochs)

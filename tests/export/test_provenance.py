@@ -56,6 +56,23 @@ def test_the_command_can_be_typed_elsewhere_and_tells_no_path(
     assert "/" not in found
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("--from reviews-lstm/1", "--from reviews-lstm/1"),
+        ("--from=reviews-lstm/12 --seed 3", "--from=reviews-lstm/12 --seed 3"),
+        ("--from /home/me/runs/1/checkpoint.pt", "--from checkpoint.pt"),
+        ("--data runs/1", "--data 1"),
+        ("--from reviews-lstm --data runs/1", "--from reviews-lstm --data 1"),
+    ],
+)
+def test_a_model_to_begin_with_keeps_its_version_and_a_file_loses_its_folders(
+    monkeypatch: pytest.MonkeyPatch, typed: str, kept: str
+) -> None:
+    found = command(monkeypatch, f"x text-classification {typed}")
+    assert found == f"slipway-export text-classification {kept}"
+
+
 @pytest.fixture(scope="module")
 def made() -> Provenance:
     return provenance(opinions(10).source, seed=7, seconds=12.3456)

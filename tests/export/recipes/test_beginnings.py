@@ -66,6 +66,13 @@ def test_what_was_learnt_before_moves_slower() -> None:
         assert 0 < after < 1
 
 
+def test_a_translator_turned_round_moves_as_fast_as_a_new_one() -> None:
+    started = Options(HERE, HERE, origin="en-de-transformer", languages=("de", "en"))
+    turned = translation_network.settings(started, ROWS, turned=True)
+    assert turned.rate_factor == 1.0
+    assert turned == translation_network.settings(Options(HERE, HERE), ROWS)
+
+
 def test_few_rows_are_seen_in_smaller_batches_and_more_often() -> None:
     options, resnet = Options(HERE, HERE), ResNet(RESNET)
     few, many = (image_network.settings(options, resnet, n) for n in (500, ROWS))
