@@ -8,6 +8,7 @@ import pytest
 from export.calibration import confidence_scores, softmax
 from export.candidate import Candidate, of_published
 from export.console import Story
+from export.golden import drawings
 from export.recipes.honesty import LabelledItems, TestSplits, answered, calibrated, tell_doubts
 from export.recipes.strangers import strange_images, strange_texts
 from export.temperature import temperature_of, token_counts
@@ -145,6 +146,21 @@ def test_calibration_by_length_is_held_against_the_plain_graph(
     assert candidate.manifest.confidence is not None
     flagged = served.energies > candidate.manifest.confidence.max_energy
     assert flagged.mean() == pytest.approx(0.05, abs=0.01)
+
+
+def test_pictures_have_one_temperature_whatever_they_show(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    zoo = tiny_zoo.build(tmp_path_factory.mktemp("pictures"))
+    pictures = of_published(zoo.open(tiny_zoo.IMAGES))
+    items = drawings(150)
+    found = answered(pictures.open("fp32"), items, pictures.manifest.labels)
+    validation = LabelledItems("drawings", "validation", items, found.chosen)
+    evidence = calibrated(pictures, [validation], Story("test")).evidence["fp32"]
+    assert found.tokens is None
+    assert evidence.temperature is not None
+    assert evidence.temperature < 1  # it is always right, and might be bolder
+    assert evidence.length_exponent is None
 
 
 def test_strange_items_are_the_same_every_time_and_unlike_the_known_ones() -> None:
