@@ -41,6 +41,7 @@ class Cohort:
         self._written: list[list[int]] = [[] for _ in ids]
         self._totals: Tensor = np.zeros(len(ids))
         self._gone: set[int] = set()
+        self.age = 0  # steps made
 
     @property
     def active(self) -> int:
@@ -59,6 +60,7 @@ class Cohort:
         """One more token for every row; those that end with it leave, and are returned."""
         self._close_ranks()
         ids_B, scores_B = self._choose(abort)
+        self.age += 1
         self._newest = ids_B
         self._totals += scores_B
         for written, token in zip(self._written, ids_B.tolist(), strict=True):
@@ -68,7 +70,7 @@ class Cohort:
         return [(self._tickets[row], self._generated(row)) for row in ended]
 
     def _choose(self, abort: Abort | None) -> tuple[Tensor, Tensor]:
-        is_first = not self._caches
+        is_first = self.age == 0
         if is_first:
             logits_BV, self._caches = self._graphs.begin(self._newest, self._memory, abort)
         else:

@@ -1,7 +1,8 @@
 """Continuous arrival for decoders whose rows must be at the same step.
 
 Newcomers cannot join those who are under way, so they form a cohort of their own, and the cohorts
-take turns, a step each.
+take turns, a step each. A step costs nearly the same for one row as for eight, so a second cohort
+begins only beside one that is late: whoever came first is through sooner, and the others too.
 """
 
 from collections import deque
@@ -15,8 +16,10 @@ from service.runtime.session import Abort
 from service.runtime.slot_decoder import DEFAULT_SLOTS, Source
 from service.runtime.slots import Generated
 
-# With more of them each would be small: it is better that newcomers gather for the next one.
-MAX_COHORTS = 4
+# By then sentences of ordinary length have ended; nobody waits longer for one that does not.
+LATE_STEPS = 48
+MAX_COHORTS = 2
+FEWEST = 1 / 4  # of the capacity must be free for newcomers beside others
 
 
 class CohortDecoder:
@@ -34,8 +37,11 @@ class CohortDecoder:
 
     @property
     def free(self) -> int:
-        """Sentences that may be admitted now; none while there are cohorts enough."""
-        return self._capacity - self.active if len(self._cohorts) < MAX_COHORTS else 0
+        """Sentences that had better join now; none where it is better that more of them gather."""
+        if len(self._cohorts) == MAX_COHORTS or any(c.age < LATE_STEPS for c in self._cohorts):
+            return 0
+        room = self._capacity - self.active
+        return room if room >= FEWEST * self._capacity else 0
 
     @property
     def active(self) -> int:
@@ -47,8 +53,9 @@ class CohortDecoder:
 
         ValueError if there is no room for them, or the encoder's error; then none was admitted.
         """
-        if len(sources) > self.free:
-            raise ValueError(f"{self.free} may be admitted, which is too few for the newcomers")
+        room = self._capacity - self.active
+        if len(sources) > room:
+            raise ValueError(f"there is room for {room}, which is too little for the newcomers")
         if not sources:
             return []
         tickets = [next(self._tickets) for _ in sources]

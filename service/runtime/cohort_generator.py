@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from model_zoo.preprocessing import TranslationInput
 from service.errors import InferenceFailed, InvalidInput
-from service.runtime.cohort_decoder import MAX_COHORTS, CohortDecoder
+from service.runtime.cohort_decoder import CohortDecoder
 from service.runtime.collate import check_ids
 from service.runtime.optimum import OptimumGraphs
 from service.runtime.session import Abort
@@ -52,7 +52,7 @@ class CohortGenerator:
             self.check(source)
         decoder = self._decoder_of_this_thread()
         try:
-            answers = _drive(decoder, features, max(1, self._slots // MAX_COHORTS), abort)
+            answers = _drive(decoder, features, abort)
         except BaseException:
             decoder.clear()
             raise
@@ -72,14 +72,13 @@ class CohortGenerator:
 
 
 def _drive(
-    decoder: CohortDecoder, sources: Sequence[Source], fewest: int, abort: Abort | None
+    decoder: CohortDecoder, sources: Sequence[Source], abort: Abort | None
 ) -> list[Generated]:
-    """Decode all of them; `fewest` make a cohort while others are under way."""
     waiting = deque(range(len(sources)))
     places: dict[int, int] = {}
     answers: dict[int, Generated] = {}
     while waiting or decoder.active:
-        if waiting and (decoder.free >= fewest or not decoder.active):
+        if waiting and decoder.free:
             joining = [waiting.popleft() for _ in range(min(decoder.free, len(waiting)))]
             tickets = decoder.admit([sources[place] for place in joining], abort)
             places.update(zip(tickets, joining, strict=True))

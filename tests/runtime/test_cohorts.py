@@ -8,8 +8,9 @@ import pytest
 
 from model_zoo.preprocessing import OptimumInput, TranslationInput
 from service.errors import Cancelled, InferenceFailed, InvalidInput
+from service.runtime import cohort_decoder
 from service.runtime.cohort import best_tokens
-from service.runtime.cohort_decoder import MAX_COHORTS, CohortDecoder
+from service.runtime.cohort_decoder import LATE_STEPS, MAX_COHORTS, CohortDecoder
 from service.runtime.cohort_generator import CohortGenerator
 from service.runtime.optimum import OptimumGraphs
 from service.runtime.session import Abort
@@ -93,26 +94,63 @@ def test_sentences_that_arrive_step_by_step_answer_what_the_oracle_says(
     tickets: list[int] = []
     found: dict[int, Generated] = {}
     while waiting or decoder.active:
-        joining = waiting[: min(2, decoder.free)]
+        joining = waiting[: min(2, 6 - decoder.active)]
         del waiting[: len(joining)]
         tickets += decoder.admit(joining)
         found.update(decoder.step())
     assert_same([found[ticket] for ticket in tickets], expected)
 
 
-def test_rows_and_cohorts_are_bounded(split: OptimumGraphs, sources: Sequence[Sentence]) -> None:
+def test_there_is_room_for_so_many_rows_and_not_one_more(
+    split: OptimumGraphs, sources: Sequence[Sentence]
+) -> None:
     decoder = CohortDecoder(split, SPEC, capacity=6)
+    assert (decoder.free, decoder.active) == (6, 0)
     decoder.admit(sources[:4])
-    assert (decoder.free, decoder.active) == (2, 4)
-    with pytest.raises(ValueError, match="2 may be admitted"):
+    with pytest.raises(ValueError, match="room for 2"):
         decoder.admit(sources[:3])
-    decoder = CohortDecoder(split, SPEC, capacity=32)
-    for source in sources[:MAX_COHORTS]:
-        assert decoder.free > 0
-        decoder.admit([source])
-    assert decoder.free == 0
+    assert decoder.active == 4
+    assert decoder.admit([]) == []
+
+
+def test_newcomers_gather_until_the_cohorts_are_late_and_then_in_bounds(
+    split: OptimumGraphs, sources: Sequence[Sentence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cohort_decoder, "LATE_STEPS", 4)
+    decoder = CohortDecoder(split, told(banned_ids=(EOS,)), capacity=8)
+    for cohorts in range(1, MAX_COHORTS + 1):
+        decoder.admit(sources[7:8])  # the longest
+        for step in range(4 * cohorts):
+            assert decoder.free == 0, f"step {step} beside {cohorts - 1}"
+            decoder.step()
+        assert decoder.active == cohorts
+        assert decoder.free == (8 - cohorts if cohorts < MAX_COHORTS else 0)
     finish(decoder)
-    assert (decoder.free, decoder.active) == (32, 0)
+    assert (decoder.free, decoder.active) == (8, 0)
+
+
+def test_a_cohort_is_late_after_so_many_steps(
+    split: OptimumGraphs, sources: Sequence[Sentence]
+) -> None:
+    decoder = CohortDecoder(split, told(banned_ids=(EOS,)))
+    decoder.admit(sources[7:8])
+    for _ in range(LATE_STEPS):
+        assert decoder.free == 0
+        decoder.step()
+    assert decoder.free == 31
+
+
+def test_few_free_rows_wait_for_more(
+    split: OptimumGraphs, sources: Sequence[Sentence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cohort_decoder, "LATE_STEPS", 0)
+    decoder = CohortDecoder(split, SPEC, capacity=8)
+    first, second, *_ = decoder.admit(sources[:8])
+    assert decoder.free == 0
+    decoder.evict(first)
+    assert decoder.free == 0
+    decoder.evict(second)
+    assert decoder.free == 2
 
 
 def test_who_is_evicted_at_a_step_changes_nothing_for_the_others(
@@ -125,7 +163,7 @@ def test_who_is_evicted_at_a_step_changes_nothing_for_the_others(
     assert leaving
     for ticket in leaving:
         decoder.evict(ticket)
-    assert decoder.free == 32 - len(tickets) + len(leaving) + len(found)
+    assert decoder.active == len(tickets) - len(leaving) - len(found)
     found |= finish(decoder)
     assert found.keys() == set(tickets) - set(leaving)
     staying = [n for n, ticket in enumerate(tickets) if ticket in found]
