@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 # Its own threads would compete with the server's, and deadlock after a fork.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+from tokenizers import Encoding as TokenizerEncoding
 from tokenizers import Tokenizer
 
 from service.errors import InvalidInput
@@ -51,7 +52,7 @@ class TextTokenizer:
 
     def encode(self, text: str, max_tokens: int) -> Encoding:
         """The ids of the text's beginning, at most `max_tokens` with those the tokenizer adds."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._encode(text)
         room = max_tokens - self._added
         truncated = len(encoding) > room
         if truncated:
@@ -64,8 +65,13 @@ class TextTokenizer:
 
     def plain_ids(self, text: str) -> list[int]:
         """All ids of the text, without those that the tokenizer would add."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self._encode(text).ids
         return ids
+
+    def _encode(self, text: str) -> TokenizerEncoding:
+        # a sixth faster than `encode`: it does not tell where in the text each token was
+        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        return encoding
 
     def token_id(self, token: str) -> int | None:
         """The id of exactly this token; None if the vocabulary has none such."""
