@@ -11,6 +11,7 @@ from typing import Any
 from service.errors import InferenceFailed
 from service.metrics import ModelMetrics, RunTrace
 from service.repository.watching import watch_answer, watch_texts
+from service.runtime.cohort_generator import CohortGenerator
 from service.runtime.runner import Translator
 from service.tasks.translation import Translation
 
@@ -36,6 +37,7 @@ class DecodeStream:
         self._task = task
         self._runner = runner
         self._decoder = runner.open_decoder()
+        self._pads = isinstance(runner, CohortGenerator)
         self._metrics = metrics
         self._tickets = count()
         self._waiting: deque[_Guest] = deque()
@@ -89,7 +91,6 @@ class DecodeStream:
             self._runner.check(features)
         except Exception as error:  # the batcher logs what is no ServiceError
             return error
-        watch_texts(self._metrics, [features], padded=False)
         run = self._metrics.running()
         guest = _Guest(next(self._tickets), features, time.perf_counter(), run)
         self._waiting.append(guest)
@@ -108,6 +109,7 @@ class DecodeStream:
         except Exception:
             self._waiting.extendleft(reversed(entering))
             raise
+        watch_texts(self._metrics, [guest.features for guest in entering], padded=self._pads)
         self._inside.update(zip(numbers, entering, strict=True))
 
     def _leave(self, guest: _Guest, row: Any) -> tuple[int, Any]:

@@ -28,8 +28,14 @@ def graphs() -> OptimumGraphs:
 
 
 @pytest.fixture
-def stream(graphs: OptimumGraphs) -> DecodeStream:
-    metrics = Metrics.create(CollectorRegistry()).model("m", "1")
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def stream(graphs: OptimumGraphs, registry: CollectorRegistry) -> DecodeStream:
+    metrics = Metrics.create(registry).model("m", "1")
+    metrics.expects(labels=(), texts=True)
     task = Translation(manifest(SPEC), SPEC, letter_tokenizer(VOCABULARY))
     return DecodeStream(task, CohortGenerator(graphs, SPEC, slots=8), metrics)
 
@@ -119,3 +125,13 @@ def test_a_beam_is_refused_when_it_asks_to_join(stream: DecodeStream) -> None:
     refused, admitted = stream.admit([Sentence("a dog", beam=2), Sentence("a dog")])
     assert isinstance(refused, InvalidInput)
     assert isinstance(admitted, int)
+
+
+def test_the_padding_of_those_who_begin_together_is_counted(
+    stream: DecodeStream, registry: CollectorRegistry
+) -> None:
+    stream.admit([Sentence("abcdefg"), Sentence("abcd"), Sentence("abcdefg")])
+    stream.step()
+    labels = {"model": "m"}
+    assert registry.get_sample_value("slipway_real_tokens_total", labels) == 8 + 5 + 8
+    assert registry.get_sample_value("slipway_padding_tokens_total", labels) == 3
