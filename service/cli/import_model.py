@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from model_zoo.catalog import Catalog
 from model_zoo.fields import NAME_PATTERN
 from model_zoo.manifest import (
@@ -47,6 +49,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         manifest = _manifest(folder, catalog.next_version(options.name), options)
         said = _translate(manifest, folder)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(map(str, problem["loc"]))
+        raise CommandFailed(f"{options.folder}: {field}: {problem['msg']}") from error
     except (EngineError, ValueError) as error:
         raise CommandFailed(f"{options.folder}: {error}") from error
     target = catalog.publish(manifest, folder.files)

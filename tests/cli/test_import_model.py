@@ -65,6 +65,11 @@ def test_a_folder_becomes_a_published_model_that_translates(
     assert manifest.provenance.opset == 21
 
 
+def test_the_merged_decoder_is_taken_where_there_are_both(folder: Path) -> None:
+    write_folder(folder, "split")
+    assert imported(folder).variants[0].graph("decoder").file == "decoder_model_merged.onnx"
+
+
 def test_an_import_of_the_same_name_is_the_next_version(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +180,15 @@ def test_a_name_that_cannot_be_a_folder_is_refused(
 ) -> None:
     assert main(command(folder, name="../up")) == 1
     assert "'../up' cannot be a name" in capsys.readouterr().err
+
+
+def test_a_limit_that_leaves_no_room_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(folder, "--max-tokens", "0")) == 1
+    assert "max_source_tokens" in capsys.readouterr().err
+    assert main(command(folder, "--max-tokens", "5", "--prefix", "into French: ")) == 1
+    assert "no room beside the prefix" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
