@@ -1,12 +1,13 @@
 """Graphs that are not quite Optimum's are refused with the tensor's name."""
 
+import numpy as np
 import pytest
 
 from service.runtime.errors import GraphMismatch
-from service.runtime.optimum import OptimumGraphs, decoder_shape
+from service.runtime.optimum import Memory, OptimumGraphs, decoder_shape
 from service.runtime.session import open_session
-from tests.runtime.tiny_optimum import LAYOUTS, SPEC, sessions
-from tests.runtime.tiny_transformer import HEAD, HEADS, LAYERS, VOCABULARY, Weights
+from tests.runtime.tiny_optimum import LAYOUTS, SPEC, encoder_graph, sessions
+from tests.runtime.tiny_transformer import BOS, HEAD, HEADS, LAYERS, VOCABULARY, Weights
 from tests.runtime.tiny_transformer import decoder_graph as slot_decoder_graph
 
 
@@ -44,6 +45,23 @@ def test_every_tensor_is_held_against_the_manifest(
 ) -> None:
     with pytest.raises(GraphMismatch, match=says):
         OptimumGraphs(sessions(weights, layout), SPEC.model_copy(update={field: value}))
+
+
+def test_graphs_of_other_precision_are_fed_in_theirs(weights: Weights) -> None:
+    opened = sessions(weights, "merged")
+    half = opened | {"encoder": open_session(encoder_graph(weights, "float16"))}
+    ids, mask = np.array([[5, 6, 7, 2], [8, 2, 0, 0]]), np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
+    logits = []
+    for each in (opened, half):
+        graphs = OptimumGraphs(each, SPEC)
+        memory = Memory(graphs.encode(ids, mask), mask)
+        newest = np.array([BOS, BOS])
+        first, caches = graphs.begin(newest, memory)
+        second, _ = graphs.go_on(newest, memory, caches)
+        logits.append(np.stack([first, second]))
+    assert memory.states.dtype == np.float16
+    assert logits[0] == pytest.approx(logits[1], abs=0.02)
+    assert (logits[0] != logits[1]).any()
 
 
 def test_graphs_of_another_kind_are_refused(weights: Weights) -> None:

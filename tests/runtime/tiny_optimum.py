@@ -14,6 +14,7 @@ from model_zoo.manifest import Role
 from model_zoo.preprocessing import OptimumInput
 from service.runtime.session import Session, open_session
 from tests.runtime import tiny_transformer as tiny
+from tests.runtime.graphs import ELEMENTS
 from tests.runtime.tiny_transformer import HEAD, HEADS, LAYERS, WIDTH, Layers, Weights
 
 SPEC = tiny.SPEC.model_copy(update={"optimum": OptimumInput()})
@@ -60,18 +61,18 @@ class _Padded(Layers):
         return self.op("Squeeze", self.op("Shape", tensor, start=axis, end=axis + 1))
 
 
-def encoder_graph(weights: Weights) -> bytes:
+def encoder_graph(weights: Weights, states: str = "float32") -> bytes:
     g = _Padded(weights)
     g.input("input_ids", "int64", ["batch_size", "encoder_sequence_length"])
     g.input("attention_mask", "int64", ["batch_size", "encoder_sequence_length"])
-    g.output("last_hidden_state", "float32", ["batch_size", "encoder_sequence_length", WIDTH])
+    g.output("last_hidden_state", states, ["batch_size", "encoder_sequence_length", WIDTH])
     mask = g.padding_mask("attention_mask")
     x = g.embed_from("source positions", g.scalar(0), g.size("input_ids", 1))
     for layer in range(LAYERS):
         q, k, v = g.split_heads(g.linear(f"encoder {layer} qkv", g.normal(x)), 3)
         x = g.op("Add", x, g.linear(f"encoder {layer} out", g.attend(q, k, v, mask)))
         x = g.feed_forward(f"encoder {layer}", x)
-    g.op_to("last_hidden_state", "Identity", g.normal(x))
+    g.op_to("last_hidden_state", "Cast", g.normal(x), to=ELEMENTS[states])
     return g.serialize()
 
 
