@@ -15,7 +15,7 @@ from tests.optimum_export import write_folder
 from tests.runtime.graphs import GraphBuilder
 from tests.runtime.reference_decoder import ReferenceDecoder
 from tests.runtime.tiny_optimum import LAYOUTS
-from tests.runtime.tiny_transformer import EOS, SPEC, Weights
+from tests.runtime.tiny_transformer import EOS, PAD, SPEC, Weights
 from tests.tiny_zoo import LETTERS
 
 SENTENCE = "This is the first sentence."
@@ -93,6 +93,7 @@ def test_what_the_makers_decided_is_in_the_manifest(tmp_path: Path) -> None:
     folder = write_folder(
         tmp_path / "exported",
         max_length=40,
+        pad_token_id=None,  # says nothing, so config.json counts
         decoder_start_token_id=5,
         eos_token_id=[2, 7],
         forced_bos_token_id=9,
@@ -101,7 +102,8 @@ def test_what_the_makers_decided_is_in_the_manifest(tmp_path: Path) -> None:
         task_specific_params={"translation_en_to_fr": {"prefix": "to French: "}},
     )
     spec = preprocessing(imported(folder))
-    assert (spec.bos_id, spec.eos_id, spec.max_target_tokens) == (5, 2, 39)
+    assert (spec.bos_id, spec.eos_id, spec.pad_id) == (5, 2, PAD)
+    assert spec.max_target_tokens == 39
     assert spec.optimum is not None
     assert spec.optimum.first_id == 9
     assert spec.optimum.banned_ids == (0, 11)

@@ -210,6 +210,7 @@ def test_rows_that_leave_take_their_memory_with_them(
 def test_the_first_token_may_be_given(graphs: OptimumGraphs, sources: Sequence[Sentence]) -> None:
     answers = CohortGenerator(graphs, told(first_id=77)).run(sources)
     assert {answer.ids[0] for answer in answers} == {77}
+    assert all(set(answer.ids[1:]) - {77} for answer in answers if len(answer.ids) > 9)
     free = CohortGenerator(graphs, SPEC).run(sources)
     assert any(a.ids[1:] != b.ids[1:] for a, b in zip(answers, free, strict=True))
 
@@ -258,6 +259,23 @@ def test_an_abort_ends_the_run_and_the_next_one_begins_afresh(
     abort.set()
     with pytest.raises(Cancelled):
         generator.run(sources, abort)
+    assert_same(generator.run(sources), expected)
+
+
+def test_a_step_that_fails_leaves_nothing_to_the_next_run(
+    split: OptimumGraphs,
+    sources: Sequence[Sentence],
+    expected: Sequence[Generated],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*given: Any) -> Any:
+        raise InferenceFailed("broken")
+
+    generator = CohortGenerator(split, SPEC)
+    with monkeypatch.context() as patched:
+        patched.setattr(split, "go_on", broken)
+        with pytest.raises(InferenceFailed, match="broken"):
+            generator.run(sources)
     assert_same(generator.run(sources), expected)
 
 
