@@ -153,8 +153,7 @@ class _Decoder(_Stack):
         own = self._slot_numbers(positions, "past_key.0")
         cross = self._slot_numbers(last, "cross_key.0")
         # one token a row: the operator for attention wants that axis, products do not mind it
-        one = graph.integers(1)
-        x = self.embed(*(graph.node("Unsqueeze", [value, one]) for value in (ids, positions)))
+        x = graph.node("Unsqueeze", [self.embed(ids, positions), graph.integers(1)])
         for i, layer in enumerate(self.network.decoder):
             assert isinstance(layer, DecoderLayer)
             x = self._layer(x, i, layer, own, cross)
@@ -175,11 +174,8 @@ class _Decoder(_Stack):
     def _slot_numbers(self, last: str, cache: str) -> tuple[str, str]:
         """Each row's last filled slot, and how many slots there are, as the operator wants them."""
         graph = self.graph
-        slots = graph.node("Squeeze", [graph.node("Shape", [cache], start=2, end=3)])
-        return self._to_int32(last), self._to_int32(slots)
-
-    def _to_int32(self, value: str) -> str:
-        return self.graph.node("Cast", [value], to=INT32)
+        slots = graph.node("Shape", [cache], start=2, end=3)
+        return graph.node("Cast", [last], to=INT32), graph.node("Cast", [slots], to=INT32)
 
     def _layer(
         self, x: str, i: int, layer: DecoderLayer, own: tuple[str, str], cross: tuple[str, str]

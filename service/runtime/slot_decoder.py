@@ -36,6 +36,9 @@ class Tenant:
     rows: list[int]
 
 
+NOBODY = Tenant(-1, [])
+
+
 class SlotDecoder:
     """Rows of any age, one step at a time. For one thread; the sessions may be shared.
 
@@ -58,6 +61,7 @@ class SlotDecoder:
         self._slots = Slots(spec, capacity, cache_dtype(decoder.inputs))
         self._bindings: dict[tuple[int, bool], Binding] = {}
         self._owners: list[Tenant] = []
+        self._holes: list[int] = []
         self._tenants: dict[int, Tenant] = {}
         self._beams: dict[int, Beam] = {}
         self._tickets = count()
@@ -65,12 +69,12 @@ class SlotDecoder:
     @property
     def free(self) -> int:
         """Rows that may be admitted now; a sentence takes as many as its beam is wide."""
-        return self._slots.capacity - self._slots.count
+        return self._slots.capacity - self.active
 
     @property
     def active(self) -> int:
         """Rows that the next step will run."""
-        return self._slots.count
+        return self._slots.count - len(self._holes)
 
     def admit(self, sources: Sequence[Source], abort: Abort | None = None) -> list[int]:
         """Encode the newcomers and give them slots; a ticket for each, in order.
@@ -79,6 +83,8 @@ class SlotDecoder:
         """
         if sum(source.beam for source in sources) > self.free:
             raise ValueError(f"{self.free} slots are free, which is too few for the newcomers")
+        if not self.active:
+            self._close_holes()  # memory is only given back with no row in use
         if self._slots.reserve(
             source=max(len(source.ids) for source in sources),
             target=max(target_limit(self._spec, len(source.ids)) for source in sources),
@@ -108,19 +114,27 @@ class SlotDecoder:
 
     def _seat(self, source: Source, cross: Sequence[Tensor], span: slice) -> int:
         limit = target_limit(self._spec, len(source.ids))
-        rows = [self._slots.add(cross, span, limit) for _ in range(source.beam)]
+        rows = [self._row(cross, span, limit) for _ in range(source.beam)]
         tenant = Tenant(next(self._tickets), rows)
         if source.beam > 1 or not self._greedy:
             self._beams[tenant.ticket] = Beam(self._slots, rows, self._spec.eos_id)
-        self._owners += [tenant] * len(rows)
+        for row in rows:
+            self._owners[row] = tenant
         self._tenants[tenant.ticket] = tenant
         return tenant.ticket
+
+    def _row(self, cross: Sequence[Tensor], span: slice, limit: int) -> int:
+        if self._holes:
+            return self._slots.add(cross, span, limit, self._holes.pop())
+        self._owners.append(NOBODY)
+        return self._slots.add(cross, span, limit)
 
     def step(self, abort: Abort | None = None) -> list[tuple[int, Generated]]:
         """One more token for every row; the tickets and answers of those that are done.
 
         Raises InferenceFailed, or Cancelled by `abort`; then `clear` is all that may follow.
         """
+        self._close_holes()
         self._decoder.run_bound(self._binding(logits=bool(self._beams)), abort)
         for beam in self._beams.values():
             beam.choose()
@@ -143,15 +157,19 @@ class SlotDecoder:
                 yield ticket, result
 
     def evict(self, ticket: int) -> None:
-        """Free the slots of one sentence; the last rows move into the holes."""
-        tenant = self._tenants.pop(ticket)
+        """Free the slots of one sentence, for those who join before the next step."""
         self._beams.pop(ticket, None)
-        for row in sorted(tenant.rows, reverse=True):
+        self._holes += self._tenants.pop(ticket).rows
+
+    def _close_holes(self) -> None:
+        """Move the last rows into the holes that no newcomer took."""
+        for row in sorted(self._holes, reverse=True):
             moved = self._slots.remove(row)
             mover = self._owners.pop()
             if moved != row:
                 self._owners[row] = mover
                 mover.rows[mover.rows.index(moved)] = row
+        self._holes.clear()
 
     def written(self, ticket: int) -> list[int] | None:
         """The ids that a sentence has so far; None while a beam has not settled on any."""
@@ -163,6 +181,7 @@ class SlotDecoder:
         """Forget every row; the memory stays for the next ones."""
         self._slots.count = 0
         self._owners.clear()
+        self._holes.clear()
         self._tenants.clear()
         self._beams.clear()
 

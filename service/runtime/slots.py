@@ -26,25 +26,33 @@ class Generated(NamedTuple):
 
 
 class Slots:
-    """State of up to `capacity` rows: caches, newest token, tokens so far, sum of scores."""
+    """State of up to `capacity` rows: caches, newest token, tokens so far, sum of scores.
+
+    A row costs little to move: what is alike lies in one array, [2L, capacity, ...] for the keys
+    and values of all layers, so that one copy moves it.
+    """
 
     def __init__(self, spec: TranslationInput, capacity: int, dtype: str = "float32") -> None:
         self._spec = spec
         self._dtype = np.dtype(dtype)
         self.capacity = capacity
         self.count = 0
-        self.input_ids, self.position_ids, self.source_lengths, self.next_ids, self.limits = (
-            np.zeros(capacity, np.int64) for _ in range(5)
-        )
+        self._state = np.zeros((4, capacity), np.int64)
+        self.input_ids, self.position_ids, self.source_lengths, self.limits = self._state
+        self.next_ids = np.zeros(capacity, np.int64)
         self.next_scores = np.zeros(capacity, np.float32)
         self.totals = np.zeros(capacity, np.float64)
         self.tokens = np.zeros((capacity, 0), np.int64)
         self.logits: Tensor | None = None
-        self._caches: dict[str, Tensor] = {}
-        self._sizes: dict[tuple[str, ...], int] = {PAST: 0, CROSS: 0}
-        last = (capacity, 1, spec.heads * spec.head_size)
-        for name in self._layered(LAST):
-            self._caches[name] = np.zeros(last, self._dtype)
+        self._rows = np.arange(capacity)
+        self._memory: dict[tuple[str, str], Tensor] = {
+            PAST: self._empty(spec.heads, 0, spec.head_size),
+            CROSS: self._empty(spec.heads, 0, spec.head_size),
+            LAST: self._empty(1, spec.heads * spec.head_size),
+        }
+
+    def _empty(self, *row: int) -> Tensor:
+        return np.zeros((2 * self._spec.layers, self.capacity, *row), self._dtype)
 
     def reserve(self, *, source: int, target: int) -> bool:
         """Make room for so many tokens a row. True if memory moved: bindings to it are dead.
@@ -54,45 +62,41 @@ class Slots:
         moved = [self._fit(CROSS, source), self._fit(PAST, target)]
         return any(moved)
 
-    def _fit(self, names: tuple[str, ...], needed: int) -> bool:
-        held = self._sizes[names]
+    def _fit(self, names: tuple[str, str], needed: int) -> bool:
+        held = self._memory[names].shape[3]
         size = max(SMALLEST_BUCKET, 1 << (needed - 1).bit_length())
         oversized = self.count == 0 and held >= OVERSIZED * size
         if needed <= held and not oversized:
             return False
-        self._sizes[names] = size
-        for name in self._layered(names):
-            shape = (self.capacity, self._spec.heads, size, self._spec.head_size)
-            self._caches[name] = self._moved(self._caches.get(name), np.zeros(shape, self._dtype))
+        memory = self._empty(self._spec.heads, size, self._spec.head_size)
+        if self.count:
+            memory[:, : self.count, :, :held] = self._memory[names][:, : self.count]
+        self._memory[names] = memory
         if names is PAST:
-            tokens = np.zeros((self.capacity, 1, size), np.int64)
-            self.tokens = self._moved(self.tokens[:, None], tokens)[:, 0]
+            tokens = np.zeros((self.capacity, size), np.int64)
+            if self.count:
+                tokens[: self.count, :held] = self.tokens[: self.count]
+            self.tokens = tokens
         return True
 
-    def _moved(self, old: Tensor | None, new: Tensor) -> Tensor:
-        if old is not None and self.count:
-            new[: self.count, :, : old.shape[2]] = old[: self.count]
-        return new
-
-    def add(self, cross: Sequence[Tensor], span: slice, limit: int) -> int:
+    def add(self, cross: Sequence[Tensor], span: slice, limit: int, row: int | None = None) -> int:
         """A new row that starts at the encoder's output `span`; returns the row.
 
         `cross` holds [2H, N, D] a layer: the keys of every head, then the values. `limit` is the
-        number of tokens, end included, after which the row is cut off.
+        number of tokens, end included, after which the row is cut off. `row`: one in use that
+        nobody needs any more, instead of a further one.
         """
-        row = self.count
-        self.count += 1
-        heads = self._spec.heads
+        if row is None:
+            row = self.count
+            self.count += 1
         length = span.stop - span.start
+        whole, last = self._memory[CROSS], self._memory[LAST]
         for layer, packed in enumerate(cross):
-            for half, (whole, last) in enumerate(zip(CROSS, LAST, strict=True)):
-                part = packed[half * heads : (half + 1) * heads, span]
-                self._caches[f"{whole}.{layer}"][row, :, :length] = part
-                self._caches[f"{last}.{layer}"][row, 0] = part[:, -1].reshape(-1)
-        self.input_ids[row] = self._spec.bos_id
-        self.position_ids[row] = 0
-        self.source_lengths[row] = length
-        self.limits[row] = limit
+            both = slice(2 * layer, 2 * layer + 2)
+            part = packed[:, span].reshape(2, self._spec.heads, length, self._spec.head_size)
+            whole[both, row, :, :length] = part
+            last[both, row, 0] = part[:, :, -1].reshape(2, -1)
+        self._state[:, row] = self._spec.bos_id, 0, length, limit
         self.totals[row] = 0.0
         return row
 
@@ -100,51 +104,58 @@ class Slots:
         """Free a row; the last row moves into the hole. Returns the row that moved."""
         last = self.count - 1
         if row != last:
-            self._copy_source(last, row)
+            length = int(self.source_lengths[last])
+            whole, end = self._memory[CROSS], self._memory[LAST]
+            whole[:, row, :, :length] = whole[:, last, :, :length]
+            end[:, row] = end[:, last]
             self.copy_target(last, row)
+            self._state[:, row] = self._state[:, last]
         self.count = last
         return last
-
-    def _copy_source(self, origin: int, goal: int) -> None:
-        length = int(self.source_lengths[origin])
-        for name in self._layered(CROSS):
-            self._caches[name][goal, :, :length] = self._caches[name][origin, :, :length]
-        for name in self._layered(LAST):
-            self._caches[name][goal] = self._caches[name][origin]
-        for state in (self.source_lengths, self.limits):
-            state[goal] = state[origin]
 
     def copy_target(self, origin: int, goal: int) -> None:
         """Make `goal` continue what `origin` has written; both must have the same source."""
         written = int(self.position_ids[origin]) + 1
-        for name in self._layered(PAST):
-            self._caches[name][goal, :, :written] = self._caches[name][origin, :, :written]
+        past = self._memory[PAST]
+        past[:, goal, :, :written] = past[:, origin, :, :written]
         self.tokens[goal, :written] = self.tokens[origin, :written]
-        for state in (self.input_ids, self.position_ids, self.totals):
-            state[goal] = state[origin]
+        self._state[:2, goal] = self._state[:2, origin]
+        self.totals[goal] = self.totals[origin]
 
     def advance(self) -> None:
         """Append every row's next token, which becomes its input of the following step."""
-        used = slice(self.count)
-        self.tokens[np.arange(self.count), self.position_ids[used]] = self.next_ids[used]
-        self.totals[used] += self.next_scores[used]
-        self.input_ids[used] = self.next_ids[used]
-        self.position_ids[used] += 1
+        used = self.count
+        if used == 1:  # plain numbers cost a sixth of five calls into numpy
+            self._advance_alone(self.position_ids.item(0), self.next_ids.item(0))
+            return
+        following, positions = self.next_ids[:used], self.position_ids[:used]
+        self.tokens[self._rows[:used], positions] = following
+        self.totals[:used] += self.next_scores[:used]
+        self.input_ids[:used] = following
+        positions += 1
+
+    def _advance_alone(self, position: int, following: int) -> None:
+        self.tokens[0, position] = self.input_ids[0] = following
+        self.totals[0] += self.next_scores.item(0)
+        self.position_ids[0] = position + 1
 
     def ended(self) -> list[int]:
         """Rows that wrote the end token or reached their limit with the newest token."""
-        used = slice(self.count)
-        ends = self.input_ids[used] == self._spec.eos_id
-        ends |= self.position_ids[used] >= self.limits[used]
-        rows: list[int] = np.flatnonzero(ends).tolist()
+        used = self.count
+        if used == 1:
+            at_limit = self.position_ids.item(0) >= self.limits.item(0)
+            return [0] if at_limit or self.input_ids.item(0) == self._spec.eos_id else []
+        ends = self.input_ids[:used] == self._spec.eos_id
+        ends |= self.position_ids[:used] >= self.limits[:used]
+        rows: list[int] = ends.nonzero()[0].tolist()
         return rows
 
     def generated(self, row: int) -> Generated:
         """What a row has written so far."""
-        length = int(self.position_ids[row])
-        ids: list[int] = self.tokens[row, :length].tolist()
+        ids = self.written(row)
+        score = float(self.totals[row]) / len(ids)
         finished = ids[-1] == self._spec.eos_id
-        return Generated(ids[:-1] if finished else ids, float(self.totals[row]) / length, finished)
+        return Generated(ids[:-1] if finished else ids, score, finished)
 
     def written(self, row: int) -> list[int]:
         """The ids that a row has so far."""
@@ -154,7 +165,7 @@ class Slots:
     def inputs(self) -> dict[str, Tensor]:
         """The decoder's inputs for the rows in use, as views."""
         state = (self.input_ids, self.position_ids, self.source_lengths)
-        named = {**dict(zip(DECODER_INPUTS, state, strict=True)), **self._caches}
+        named = {**dict(zip(DECODER_INPUTS, state, strict=True)), **self._caches()}
         return {name: array[: self.count] for name, array in named.items()}
 
     def outputs(self, *, logits: bool) -> dict[str, Tensor]:
@@ -164,10 +175,18 @@ class Slots:
             if self.logits is None:
                 self.logits = np.zeros((self.capacity, self._spec.vocabulary), np.float32)
             named["logits"] = self.logits
+        caches = self._caches()
         for name, twin in IN_PLACE.items():
             for layer in range(self._spec.layers):
-                named[f"{name}.{layer}"] = self._caches[f"{twin}.{layer}"]
+                named[f"{name}.{layer}"] = caches[f"{twin}.{layer}"]
         return {name: array[: self.count] for name, array in named.items()}
 
-    def _layered(self, names: Sequence[str]) -> list[str]:
-        return [f"{name}.{layer}" for layer in range(self._spec.layers) for name in names]
+    def _caches(self) -> dict[str, Tensor]:
+        """The decoder's tensors by name, each a view [capacity, ...] of its part of the memory."""
+        return {
+            f"{name}.{place // 2}": array
+            for names, memory in self._memory.items()
+            for place, (name, array) in enumerate(
+                zip(names * self._spec.layers, memory, strict=True)
+            )
+        }

@@ -174,6 +174,23 @@ def test_a_row_ends_with_the_end_token_or_at_its_limit() -> None:
     assert slots.generated(1) == ([8], -2.0, True)
 
 
+def test_a_row_steps_and_ends_alone_as_in_company() -> None:
+    alone, company = Slots(SPEC, capacity=2), Slots(SPEC, capacity=2)
+    for slots in (alone, company, company):
+        add(slots, 3, start=0, limit=3)
+    for ids in ([7, 7], [8, 8], [9, 9]):
+        assert alone.ended() == []
+        step(alone, ids[:1], [-1.5])
+        step(company, ids, [-1.5, -1.5])
+        assert_state(alone, 0, row_state(company, 0))
+        assert (alone.ended() == [0]) == (company.ended() == [0, 1]) == (ids == [9, 9])
+    assert alone.generated(0) == company.generated(1) == ([7, 8, 9], -1.5, False)
+    alone.remove(0)
+    add(alone, 3, start=0, limit=3)
+    step(alone, [EOS], [-1])
+    assert alone.ended() == [0]
+
+
 def test_an_end_token_at_the_limit_is_an_end() -> None:
     slots = Slots(SPEC, capacity=1)
     add(slots, 3, start=0, limit=1)
