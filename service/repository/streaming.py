@@ -12,6 +12,7 @@ from service.errors import InferenceFailed
 from service.metrics import ModelMetrics, RunTrace
 from service.repository.watching import watch_answer, watch_texts
 from service.runtime.cohort_generator import CohortGenerator
+from service.runtime.collate import GROUP_ROWS
 from service.runtime.runner import Translator
 from service.tasks.translation import Translation
 
@@ -42,6 +43,7 @@ class DecodeStream:
         self._tickets = count()
         self._waiting: deque[_Guest] = deque()
         self._inside: dict[int, _Guest] = {}
+        self._just_entered = False
 
     @property
     def free(self) -> int:
@@ -57,10 +59,12 @@ class DecodeStream:
         return tickets
 
     def step(self) -> list[tuple[int, Any]]:
-        """Let those who wait in, make one step, and give the answers of those who are done."""
+        """Let some of those who wait in, or take those inside one token on; gives the answers of
+        those who are done. Never both: other models on the core wait for the end of it.
+        """
         try:
-            self._enter()
-            done = self._decoder.step() if self._inside else []
+            self._just_entered = not self._just_entered and self._enter()
+            done = self._decoder.step() if self._inside and not self._just_entered else []
         except Exception as error:
             return self._retry_alone(error)
         return [self._leave(self._inside.pop(number), row) for number, row in done]
@@ -96,14 +100,17 @@ class DecodeStream:
         self._waiting.append(guest)
         return guest.ticket
 
-    def _enter(self) -> None:
+    def _enter(self) -> bool:
+        """Let in as many as are encoded at once; whether anybody came."""
         entering: list[_Guest] = []
         free = self._decoder.free
-        while self._waiting and self._waiting[0].features.beam <= free:
+        while (
+            self._waiting and self._waiting[0].features.beam <= free and len(entering) < GROUP_ROWS
+        ):
             free -= self._waiting[0].features.beam
             entering.append(self._waiting.popleft())
         if not entering:
-            return
+            return False
         try:
             numbers = self._decoder.admit([guest.features for guest in entering])
         except Exception:
@@ -111,6 +118,7 @@ class DecodeStream:
             raise
         watch_texts(self._metrics, [guest.features for guest in entering], padded=self._pads)
         self._inside.update(zip(numbers, entering, strict=True))
+        return True
 
     def _leave(self, guest: _Guest, row: Any) -> tuple[int, Any]:
         ids, score, _ = row

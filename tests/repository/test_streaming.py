@@ -14,6 +14,7 @@ from service.repository.live import LiveModel
 from service.repository.loading import load
 from service.repository.options import LoadOptions
 from service.repository.streaming import DecodeStream
+from service.runtime.collate import GROUP_ROWS
 from service.runtime.generate import Generator
 from service.tasks.base import Sentence
 from service.tasks.translation import Translation
@@ -126,6 +127,10 @@ def decoder() -> Decoder:
 
 @pytest.fixture
 def stream(decoder: Decoder) -> DecodeStream:
+    return opened(decoder)
+
+
+def opened(decoder: Decoder) -> DecodeStream:
     of_model = Metrics.create(CollectorRegistry()).model("m", "1")
     return DecodeStream(cast("Translation", Task()), cast("Generator", Runner(decoder)), of_model)
 
@@ -188,10 +193,23 @@ def test_a_part_tells_what_was_written_so_far(stream: DecodeStream) -> None:
     assert isinstance(wide, int)
     assert stream.progress(first) is None, "it enters with the next step"
     told = []
-    for _ in range(3):
+    for _ in range(4):
         stream.step()
         told.append(stream.progress(first))
-    assert told == ["a", "ab", "abc"]
+    assert told == [None, "a", "ab", "abc"]  # to come in is a step of its own
     assert stream.progress(wide) is None
     stream.evict(first)
     assert stream.progress(first) is None
+
+
+def test_a_step_lets_parts_in_or_goes_on_but_never_both() -> None:
+    decoder = Decoder(capacity=2 * GROUP_ROWS)
+    stream = opened(decoder)
+    stream.admit([Sentence("abc") for _ in range(GROUP_ROWS + 1)])
+    inside = []
+    for _ in range(5):
+        stream.step()
+        inside.append([left for _, left in decoder.rows.values()])
+    first = [3] * GROUP_ROWS  # as many as are encoded at once
+    assert inside[:4] == [first, [2] * GROUP_ROWS, [*[2] * GROUP_ROWS, 3], [*[1] * GROUP_ROWS, 2]]
+    assert inside[4] == [1]
