@@ -39,6 +39,8 @@ class DecodeStream:
         self._runner = runner
         self._decoder = runner.open_decoder()
         self._pads = isinstance(runner, CohortGenerator)
+        # who comes later than the others cannot join their cohort any more
+        self._at_once = math.inf if self._pads else GROUP_ROWS
         self._metrics = metrics
         self._tickets = count()
         self._waiting: deque[_Guest] = deque()
@@ -104,9 +106,9 @@ class DecodeStream:
         """Let in as many as are encoded at once; whether anybody came."""
         entering: list[_Guest] = []
         free = self._decoder.free
-        while (
-            self._waiting and self._waiting[0].features.beam <= free and len(entering) < GROUP_ROWS
-        ):
+        while self._waiting and len(entering) < self._at_once:
+            if self._waiting[0].features.beam > free:
+                break
             free -= self._waiting[0].features.beam
             entering.append(self._waiting.popleft())
         if not entering:

@@ -32,12 +32,16 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-@pytest.fixture
-def stream(graphs: OptimumGraphs, registry: CollectorRegistry) -> DecodeStream:
+def open_stream(graphs: OptimumGraphs, registry: CollectorRegistry, slots: int) -> DecodeStream:
     metrics = Metrics.create(registry).model("m", "1")
     metrics.expects(labels=(), texts=True)
     task = Translation(manifest(SPEC), SPEC, letter_tokenizer(VOCABULARY))
-    return DecodeStream(task, CohortGenerator(graphs, SPEC, slots=8), metrics)
+    return DecodeStream(task, CohortGenerator(graphs, SPEC, slots), metrics)
+
+
+@pytest.fixture
+def stream(graphs: OptimumGraphs, registry: CollectorRegistry) -> DecodeStream:
+    return open_stream(graphs, registry, slots=8)
 
 
 def until_done(stream: DecodeStream, tickets: list[int | Exception]) -> dict[int, Any]:
@@ -125,6 +129,20 @@ def test_a_beam_is_refused_when_it_asks_to_join(stream: DecodeStream) -> None:
     refused, admitted = stream.admit([Sentence("a dog", beam=2), Sentence("a dog")])
     assert isinstance(refused, InvalidInput)
     assert isinstance(admitted, int)
+
+
+def test_all_who_wait_begin_together_however_many(
+    graphs: OptimumGraphs, registry: CollectorRegistry
+) -> None:
+    stream = open_stream(graphs, registry, slots=32)
+    tickets = stream.admit([Sentence(text) for text in "abcdefghijklmnopqrst"])
+    stream.step()
+    stream.step()
+    assert registry.get_sample_value("slipway_real_tokens_total", {"model": "m"}) == 2 * 20
+    for ticket in tickets:
+        assert isinstance(ticket, int)
+        stream.evict(ticket)
+    assert stream.free == 32
 
 
 def test_the_padding_of_those_who_begin_together_is_counted(
