@@ -35,7 +35,7 @@ from model_zoo.catalog import Catalog
 from model_zoo.manifest import TextInput
 
 NAME = "reviews-lstm"
-MAX_TOKENS = 512
+MAX_TOKENS = 1024  # 2 % of the reviews in IMDB are longer, 14 % than half of it
 VOCABULARY, QUICK_VOCABULARY = 16_384, 2000
 READERS = {
     "lstm": "Bidirectional LSTM over subwords",
@@ -93,7 +93,7 @@ def _train(
             open_vocabulary(source) if source else train_review_tokenizer(data.for_vocabulary, size)
         ),
     )
-    train = encode_texts(tokenizer, data.train, 2 * MAX_TOKENS)
+    train = encode_texts(tokenizer, data.train, MAX_TOKENS)
     network = begin(options, source, data.train.names, tokenizer.get_vocab_size(), train)
     story.say(f"training on {len(data.train)} texts")
     history = train_sentiment(
@@ -227,7 +227,7 @@ def _by_length(
     texts = [text for split in test.splits for text in split.items]
     lengths = [len(one.ids) for one in candidate.open(served(candidate)).features(texts)]
     return plots.length_bins(
-        lengths, (25, 50, 100, 200, 400), lambda rows: 100 * float(right[list(rows)].mean())
+        lengths, (25, 50, 100, 200, 400, 600), lambda rows: 100 * float(right[list(rows)].mean())
     )
 
 
