@@ -31,11 +31,13 @@ DTYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT16: "float16",
     onnx.TensorProto.INT64: "int64",
     onnx.TensorProto.INT32: "int32",
+    onnx.TensorProto.INT8: "int8",
 }
 FILE_NAMES: dict[Role, str] = {
     "model": "model",
     "encoder": "encoder_model",
     "decoder": "decoder_model",
+    "shortlist": "shortlist_model",
 }
 PROVIDERS: dict[Precision, tuple[Provider, ...]] = {
     "fp32": ("cpu", "cuda", "tensorrt", "openvino"),

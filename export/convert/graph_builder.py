@@ -99,3 +99,4 @@ class GraphBuilder:
 
 
 FLOAT, INT64, INT32 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32
+INT8 = TensorProto.INT8

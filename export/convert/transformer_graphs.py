@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.convert.graph_builder import CONTRIB, FLOAT, INT32, INT64, Axis, GraphBuilder
+from export.convert.output_layer import ARGMAX_BLOCK, OutputLayer, WholeVocabulary
 from export.networks.transformer import DecoderLayer, EncoderLayer, Transformer
 
 # A finite mask: e^-60 is far below fp32 resolution, and no denormal slows the softmax down.
 MASKED = -60.0
-ARGMAX_BLOCK = 128
 CROSS_INPUTS = ("cross_key_last", "cross_value_last", "cross_key", "cross_value")
 
 Floats = NDArray[np.float32]
@@ -31,11 +31,16 @@ class TransformerGraphs:
     decoder: onnx.ModelProto
 
 
-def transformer_graphs(network: Transformer) -> TransformerGraphs:
-    """Both graphs of a network in evaluation mode, fp32; the vocabulary a multiple of 128."""
+def transformer_graphs(
+    network: Transformer, output: OutputLayer | None = None
+) -> TransformerGraphs:
+    """Both graphs of a network in evaluation mode, fp32; the vocabulary a multiple of 128.
+
+    `output` ends the decoder's step, else the whole vocabulary is scored.
+    """
     if network.config.vocabulary % ARGMAX_BLOCK:
         raise ValueError(f"the vocabulary must be a multiple of {ARGMAX_BLOCK}")
-    return TransformerGraphs(_Encoder(network).build(), _Decoder(network).build())
+    return TransformerGraphs(_Encoder(network).build(), _Decoder(network, output).build())
 
 
 class _Stack:
@@ -139,8 +144,9 @@ class _Encoder(_Stack):
 
 
 class _Decoder(_Stack):
-    def __init__(self, network: Transformer) -> None:
+    def __init__(self, network: Transformer, output: OutputLayer | None) -> None:
         super().__init__(network, "decoder")
+        self._output = output or WholeVocabulary(network)
 
     def build(self) -> onnx.ModelProto:
         graph = self.graph
@@ -157,7 +163,7 @@ class _Decoder(_Stack):
         for i, layer in enumerate(self.network.decoder):
             assert isinstance(layer, DecoderLayer)
             x = self._layer(x, i, layer, own, cross)
-        self._choose(self.norm(x, self.network.decoder_norm))
+        self._output.choose(graph, self.norm(x, self.network.decoder_norm))
         return graph.model()
 
     def _declare_caches(self) -> None:
@@ -209,34 +215,6 @@ class _Decoder(_Stack):
             kv_num_heads=self.heads,
         )
         return mixed
-
-    def _choose(self, hidden: str) -> None:
-        """The best token of each row, its log-probability, and all logits."""
-        graph, vocabulary = self.graph, self.config.vocabulary
-        weight = np.ascontiguousarray(_array(self.network.embedding.weight).T)
-        bias = graph.constant("output.bias", _array(self.network.output_bias))
-        rows = graph.reshape(hidden, -1, self.config.width)
-        product = graph.node("MatMul", [rows, graph.constant("output.weight", weight)])
-        logits = graph.node(
-            "Add", [product, bias], out=graph.output("logits", FLOAT, ["rows", vocabulary])
-        )
-        # Blocks first: ReduceMax is vectorised, a plain ArgMax over the vocabulary is not.
-        blocks = graph.reshape(logits, 0, vocabulary // ARGMAX_BLOCK, ARGMAX_BLOCK)
-        block_best = graph.node("ReduceMax", [blocks, graph.integers(2)], keepdims=0)
-        block = graph.node("ArgMax", [block_best], axis=1, keepdims=1)
-        chosen_block = graph.node("GatherND", [blocks, block], batch_dims=1)
-        inside = graph.node("ArgMax", [chosen_block], axis=1, keepdims=0)
-        number = graph.node("Squeeze", [block, graph.integers(1)])
-        first = graph.node("Mul", [number, graph.integer(ARGMAX_BLOCK)])
-        graph.node("Add", [first, inside], out=graph.output("next_ids", INT64, ["rows"]))
-        self._score(logits)
-
-    def _score(self, logits: str) -> None:
-        """log p(best): the softmax of the best logit is the largest of all."""
-        graph = self.graph
-        shares = graph.node("Softmax", [logits], axis=-1)
-        largest = graph.node("ReduceMax", [shares, graph.integers(1)], keepdims=0)
-        graph.node("Log", [largest], out=graph.output("next_scores", FLOAT, ["rows"]))
 
 
 def _each(*names: str, of: int) -> list[str]:

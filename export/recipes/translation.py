@@ -1,26 +1,22 @@
 """The translation model from first to last: train, convert, quantize, examine, publish."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
-from torch.nn import functional
 
 from export.candidate import Candidate, draft
 from export.console import Story
-from export.convert.transformer_graphs import transformer_graphs
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
 from export.golden import with_self_test
 from export.networks.greedy import decode_greedily
 from export.networks.transformer import Transformer
 from export.options import Options
 from export.provenance import provenance
-from export.quantize.transformer import calibrate, quantize_transformer
 from export.recipes.foresight import TranslatedSplits, tell_foresight, with_quality
 from export.recipes.judging import Examination, Gates, Reexamination, examine
 from export.recipes.translation_card import card
@@ -29,10 +25,9 @@ from export.recipes.translation_network import begin, settings
 from export.recipes.translation_training import (
     EncodedPairs,
     encode_pairs,
-    padded,
-    token_batches,
     train_translation,
 )
+from export.recipes.translation_variants import variants
 from export.tokens import BOS_ID, EOS_ID, PAD_ID, kept_tokenizer, train_translation_tokenizer
 from export.training import History
 from export.transfer.source import open_source, open_vocabulary
@@ -44,7 +39,6 @@ from service.tasks.base import TranslationText
 
 VOCABULARY, QUICK_VOCABULARY = 4096, 512
 MAX_TOKENS = 200
-CALIBRATION_PAIRS = 500
 EXAMINED = 100
 GATES: dict[Any, Gates] = {
     "fp32": Gates(ParityGate(1e-3, 0.98), InvarianceGate(1e-4, 1.0)),
@@ -61,6 +55,8 @@ PUBLIC_FLOORS = (
 )
 QUICK_FLOOR_CHRF = 5.0
 
+Pairs = tuple[EncodedPairs, EncodedPairs]  # to train on, to validate on
+
 
 def make(options: Options) -> str:
     """Make and publish the model; returns its folder. Raises GateFailed or DatasetError."""
@@ -69,9 +65,9 @@ def make(options: Options) -> str:
     options.start(name)
     data = load(options, story)
     options.claim(name, data.deciding_sources)
-    network, tokenizer, validation, history = _train(options, name, data, story)
+    network, tokenizer, pairs, history = _train(options, name, data, story)
     story.say("converting and quantizing")
-    candidate = _candidate(options, name, data, network, tokenizer, validation, history)
+    candidate = _candidate(options, name, data, network, tokenizer, pairs, history)
     spec = candidate.manifest.preprocessing
     assert isinstance(spec, TranslationInput)
     candidate = with_self_test(with_quality(candidate, data.validation, story))
@@ -101,7 +97,7 @@ def _gates(data: TranslationData) -> dict[Any, Gates]:
 
 def _train(
     options: Options, name: str, data: TranslationData, story: Story
-) -> tuple[Transformer, Tokenizer, EncodedPairs, History]:
+) -> tuple[Transformer, Tokenizer, Pairs, History]:
     size = QUICK_VOCABULARY if options.quick else VOCABULARY
     source = open_source(options.origin, "translation", options.models)
     tokenizer = kept_tokenizer(
@@ -121,7 +117,7 @@ def _train(
     story.say(f"training on {len(train)} pairs of sentences")
     closing = [encode_pairs(tokenizer, pairs, chosen.longest) for pairs in data.closing]
     history = train_translation(network, train, validation, chosen, options.folder(name), closing)
-    return network, tokenizer, validation, history
+    return network, tokenizer, (train, validation), history
 
 
 def _candidate(
@@ -130,12 +126,10 @@ def _candidate(
     data: TranslationData,
     network: Transformer,
     tokenizer: Tokenizer,
-    validation: EncodedPairs,
+    pairs: Pairs,
     history: History,
 ) -> Candidate:
     config = network.config
-    graphs = transformer_graphs(network)
-    ranges = calibrate(network, _calibration(validation), PAD_ID)
     source, target = options.languages
     generation = {
         "decoder_start_token_id": BOS_ID,
@@ -145,13 +139,7 @@ def _candidate(
         "num_beams": 1,
     }
     return draft(
-        {
-            "fp32": {"encoder": graphs.encoder, "decoder": graphs.decoder},
-            "int8": {
-                "encoder": quantize_transformer(graphs.encoder, ranges),
-                "decoder": quantize_transformer(graphs.decoder, ranges),
-            },
-        },
+        variants(network, *pairs),
         {
             "config.json": _json(
                 {"d_model": config.width, "vocab_size": config.vocabulary, **generation}
@@ -178,16 +166,6 @@ def _candidate(
         ),
         provenance=provenance(data.sources, seed=options.seed, seconds=history.seconds),
     )
-
-
-def _calibration(validation: EncodedPairs) -> Iterator[tuple[Tensor, Tensor]]:
-    """Source and what the decoder is given, of the first validation pairs."""
-    few = EncodedPairs(
-        validation.sources[:CALIBRATION_PAIRS], validation.targets[:CALIBRATION_PAIRS]
-    )
-    for rows in token_batches(few, 2000, (0,)):
-        source_NS, target_NT = padded(few, rows)
-        yield source_NS, functional.pad(target_NT[:, :-1], (1, 0), value=BOS_ID)
 
 
 def _examination(

@@ -53,8 +53,7 @@ class Beam:
 
     def _continuations(self, count: int) -> list[Continuation]:
         slots, rows = self._slots, self._rows
-        assert slots.logits is not None
-        logits_KV = slots.logits[rows]
+        logits_KV = slots.logits_of(rows)
         # the step gives the winner's log-probability, and with it every other token's
         taken = np.take_along_axis(logits_KV, slots.next_ids[rows][:, None], axis=1)[:, 0]
         bases_K = slots.totals[rows] - (taken - slots.next_scores[rows])

@@ -9,6 +9,7 @@ from model_zoo.preprocessing import TranslationInput
 from service.errors import InferenceFailed, InvalidInput
 from service.runtime.collate import check_ids
 from service.runtime.session import Abort, Session
+from service.runtime.shortlist import Shortlist, candidate_count
 from service.runtime.slot_decoder import DEFAULT_SLOTS, SlotDecoder, Source
 from service.runtime.slots import Generated
 from service.runtime.transformer import cache_dtype, decoder_signature, encoder_signature
@@ -26,10 +27,15 @@ class Generator:
         decoder: Session,
         spec: TranslationInput,
         slots: int = DEFAULT_SLOTS,
+        shortlist: Session | None = None,
     ) -> None:
         dtype = cache_dtype(decoder.inputs)
+        count = candidate_count(decoder.inputs) if shortlist else 0
         encoder.expect(encoder_signature(spec, dtype))
-        decoder.expect(decoder_signature(spec, dtype))
+        decoder.expect(decoder_signature(spec, dtype, count))
+        self._shortlist = Shortlist(shortlist, spec, count) if shortlist else None
+        self._scored = count or spec.vocabulary
+        self._sessions = [one for one in (encoder, decoder, shortlist) if one is not None]
         self._encoder = encoder
         self._decoder = decoder
         self._spec = spec
@@ -38,17 +44,19 @@ class Generator:
 
     @property
     def placement(self) -> Mapping[str, int]:
-        """Nodes of both graphs by the provider that runs them."""
-        return Counter(self._encoder.placement) + Counter(self._decoder.placement)
+        """Nodes of all graphs by the provider that runs them."""
+        return sum((Counter(session.placement) for session in self._sessions), Counter())
 
     def open_decoder(self) -> SlotDecoder:
         """A decoder of its own for one thread, over the sessions that all share."""
-        return SlotDecoder(self._encoder, self._decoder, self._spec, self._slots)
+        return SlotDecoder(
+            self._encoder, self._decoder, self._spec, self._slots, shortlist=self._shortlist
+        )
 
     def check(self, features: Source) -> None:
         """Raise InvalidInput for an item that would spoil a batch."""
         check_ids(features.ids, self._spec.max_source_tokens, self._spec.vocabulary)
-        widest = min(self._slots, self._spec.vocabulary // 2)
+        widest = min(self._slots, self._scored // 2)
         if not 1 <= features.beam <= widest:
             raise InvalidInput(f"beam must be 1 to {widest}, not {features.beam}")
 

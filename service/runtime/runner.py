@@ -85,4 +85,6 @@ def _open(
         return TextForward(sessions["model"], manifest, spec)
     if spec.optimum is not None:
         return CohortGenerator(OptimumGraphs(sessions, spec), spec, slots)
-    return Generator(sessions["encoder"], sessions["decoder"], spec, slots)
+    return Generator(
+        sessions["encoder"], sessions["decoder"], spec, slots, sessions.get("shortlist")
+    )

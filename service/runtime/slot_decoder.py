@@ -11,6 +11,7 @@ from model_zoo.preprocessing import TranslationInput
 from service.runtime.beam import Beam
 from service.runtime.collate import group_rows, pack_ids
 from service.runtime.session import Abort, Binding, Session, Tensor
+from service.runtime.shortlist import Candidates, Shortlist
 from service.runtime.slots import Generated, Slots
 from service.runtime.transformer import ENCODER_INPUTS, cache_dtype, cross_outputs
 
@@ -52,13 +53,18 @@ class SlotDecoder:
         spec: TranslationInput,
         capacity: int = DEFAULT_SLOTS,
         *,
+        shortlist: Shortlist | None = None,
         greedy: bool = True,
     ) -> None:
         self._encoder = encoder
         self._decoder = decoder
         self._spec = spec
         self._greedy = greedy
-        self._slots = Slots(spec, capacity, cache_dtype(decoder.inputs))
+        self._shortlist = shortlist
+        self._candidates: Candidates | None = None
+        if shortlist is not None:
+            self._candidates = Candidates(shortlist.types, capacity, spec.vocabulary)
+        self._slots = Slots(spec, capacity, cache_dtype(decoder.inputs), self._candidates)
         self._bindings: dict[tuple[int, bool], Binding] = {}
         self._owners: list[Tenant] = []
         self._holes: list[int] = []
@@ -108,13 +114,19 @@ class SlotDecoder:
         ends = np.cumsum([len(source.ids) for source in sources]).tolist()
         starts = [0, *ends[:-1]]
         return [
-            self._seat(source, cross, slice(start, end))
+            self._seat(source, cross, slice(start, end), abort)
             for source, start, end in zip(sources, starts, ends, strict=True)
         ]
 
-    def _seat(self, source: Source, cross: Sequence[Tensor], span: slice) -> int:
+    def _seat(
+        self, source: Source, cross: Sequence[Tensor], span: slice, abort: Abort | None
+    ) -> int:
         limit = target_limit(self._spec, len(source.ids))
         rows = [self._row(cross, span, limit) for _ in range(source.beam)]
+        if self._shortlist is not None and self._candidates is not None:
+            found = self._shortlist.of(source.ids, abort)
+            for row in rows:
+                self._candidates.put(row, found)
         tenant = Tenant(next(self._tickets), rows)
         if source.beam > 1 or not self._greedy:
             self._beams[tenant.ticket] = Beam(self._slots, rows, self._spec.eos_id)

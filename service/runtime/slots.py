@@ -11,6 +11,7 @@ import numpy as np
 
 from model_zoo.preprocessing import TranslationInput
 from service.runtime.session import Tensor
+from service.runtime.shortlist import Candidates
 from service.runtime.transformer import CROSS, DECODER_INPUTS, IN_PLACE, LAST, PAST
 
 SMALLEST_BUCKET = 32
@@ -32,9 +33,16 @@ class Slots:
     and values of all layers, so that one copy moves it.
     """
 
-    def __init__(self, spec: TranslationInput, capacity: int, dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        spec: TranslationInput,
+        capacity: int,
+        dtype: str = "float32",
+        candidates: Candidates | None = None,
+    ) -> None:
         self._spec = spec
         self._dtype = np.dtype(dtype)
+        self._candidates = candidates
         self.capacity = capacity
         self.count = 0
         self._state = np.zeros((4, capacity), np.int64)
@@ -110,6 +118,8 @@ class Slots:
             end[:, row] = end[:, last]
             self.copy_target(last, row)
             self._state[:, row] = self._state[:, last]
+            if self._candidates:
+                self._candidates.move(last, row)
         self.count = last
         return last
 
@@ -165,7 +175,8 @@ class Slots:
     def inputs(self) -> dict[str, Tensor]:
         """The decoder's inputs for the rows in use, as views."""
         state = (self.input_ids, self.position_ids, self.source_lengths)
-        named = {**dict(zip(DECODER_INPUTS, state, strict=True)), **self._caches()}
+        chosen = self._candidates.arrays if self._candidates else {}
+        named = {**dict(zip(DECODER_INPUTS, state, strict=True)), **self._caches(), **chosen}
         return {name: array[: self.count] for name, array in named.items()}
 
     def outputs(self, *, logits: bool) -> dict[str, Tensor]:
@@ -173,13 +184,20 @@ class Slots:
         named: dict[str, Tensor] = {"next_ids": self.next_ids, "next_scores": self.next_scores}
         if logits:
             if self.logits is None:
-                self.logits = np.zeros((self.capacity, self._spec.vocabulary), np.float32)
+                scored = self._candidates.count if self._candidates else self._spec.vocabulary
+                self.logits = np.zeros((self.capacity, scored), np.float32)
             named["logits"] = self.logits
         caches = self._caches()
         for name, twin in IN_PLACE.items():
             for layer in range(self._spec.layers):
                 named[f"{name}.{layer}"] = caches[f"{twin}.{layer}"]
         return {name: array[: self.count] for name, array in named.items()}
+
+    def logits_of(self, rows: Sequence[int]) -> Tensor:
+        """Logits [K, V] of these rows, after a step that was asked for logits."""
+        assert self.logits is not None
+        found = self.logits[list(rows)]
+        return self._candidates.spread(rows, found) if self._candidates else found
 
     def _caches(self) -> dict[str, Tensor]:
         """The decoder's tensors by name, each a view [capacity, ...] of its part of the memory."""

@@ -9,6 +9,7 @@ positions, V vocabulary.
 from collections.abc import Sequence
 
 from model_zoo.preprocessing import TranslationInput
+from service.runtime.shortlist import candidate_types
 from service.runtime.signature import Signature, TensorType
 
 ENCODER_INPUTS = ("input_ids", "position_ids", "segment_ids")
@@ -40,7 +41,9 @@ def cross_outputs(spec: TranslationInput) -> tuple[str, ...]:
     return tuple(f"cross_key_value.{layer}" for layer in range(spec.layers))
 
 
-def decoder_signature(spec: TranslationInput, dtype: str = "float32") -> Signature:
+def decoder_signature(
+    spec: TranslationInput, dtype: str = "float32", candidates: int = 0
+) -> Signature:
     """One step: the newest token of every row and the caches in; the next token out."""
     shapes: dict[str, tuple[int | str, ...]] = {
         **dict.fromkeys(PAST, ("B", spec.heads, "T", spec.head_size)),
@@ -52,12 +55,13 @@ def decoder_signature(spec: TranslationInput, dtype: str = "float32") -> Signatu
         "decoder",
         (
             *(TensorType(name, "int64", ("B",)) for name in DECODER_INPUTS),
+            *(candidate_types(spec, candidates, "B") if candidates else ()),
             *(TensorType(f"{n}.{i}", dtype, shape) for i in layers for n, shape in shapes.items()),
         ),
         (
             TensorType("next_ids", "int64", ("B",)),
             TensorType("next_scores", "float32", ("B",)),
-            TensorType("logits", "float32", ("B", spec.vocabulary)),
+            TensorType("logits", "float32", ("B", candidates or spec.vocabulary)),
             *(
                 TensorType(f"{name}.{i}", dtype, shapes[twin])
                 for i in layers

@@ -1,0 +1,137 @@
+"""A decoder that chooses among each row's candidates, against the one that scores all tokens."""
+
+import numpy as np
+import pytest
+import torch
+
+from export.convert.transformer_graphs import TransformerGraphs, transformer_graphs
+from export.networks.transformer import Transformer
+from export.quantize.shortlist import shortlist_graph
+from export.quantize.transformer import calibrate, quantize_transformer
+from export.shortlist import Lexicon
+from service.runtime.errors import GraphMismatch
+from service.runtime.generate import Generator
+from service.runtime.session import Session, open_session
+from service.runtime.shortlist import Shortlist
+from service.runtime.slots import Generated
+from tests.export.stepping import serialized
+from tests.export.tiny_networks import EOS, PAD, SPEC, Ids, Source, ids, sentences, transformer
+
+LENGTHS = (1, 2, 3, 7, 12, 5, 20, 9, 40, 4, 6, 30)
+FEW = 24
+
+
+@pytest.fixture(scope="module")
+def network() -> Transformer:
+    return transformer()
+
+
+def lexicon(seed: int = 3) -> Lexicon:
+    """Each source token has four likely targets, in which it trusts in order."""
+    random = np.random.default_rng(seed)
+    targets = np.stack([random.permutation(SPEC.vocabulary)[:4] for _ in range(SPEC.vocabulary)])
+    chances = np.tile(np.array([0.5, 0.3, 0.1, 0.05], np.float32), (SPEC.vocabulary, 1))
+    shares = random.permutation(SPEC.vocabulary).astype(np.float32) * 1e-6
+    return Lexicon(targets, chances, shares)
+
+
+def expected_candidates(words: Lexicon, source: Ids, count: int) -> set[int]:
+    sums = words.shares.astype(np.float64)
+    for token in source:
+        sums[words.targets[token]] += words.chances[token]
+    sums[EOS] = np.inf
+    return set(np.argsort(-sums)[:count].tolist())
+
+
+class Parts:
+    """Both kinds of decoder over the same int8 encoder, and the shortlist of one of them."""
+
+    def __init__(self, network: Transformer, count: int) -> None:
+        pairs = [
+            (torch.from_numpy(source)[None], torch.from_numpy(target)[None])
+            for source, target in zip(
+                sentences([5, 9, 14]), ids([6, 8, 12], SPEC.vocabulary, seed=4), strict=True
+            )
+        ]
+        ranges = calibrate(network, pairs, PAD)
+        seen = ranges["output"]
+        made = shortlist_graph(network, lexicon(), max(-seen.low, seen.high), EOS, count)
+        plain, short = transformer_graphs(network), transformer_graphs(network, made.output)
+        whole, chosen = (
+            serialized(
+                TransformerGraphs(
+                    quantize_transformer(plain.encoder, ranges),
+                    quantize_transformer(graphs.decoder, ranges),
+                )
+            )
+            for graphs in (plain, short)
+        )
+        self.encoder = open_session(whole["encoder"])
+        self.whole, self.short = (open_session(graphs["decoder"]) for graphs in (whole, chosen))
+        self.shortlist = open_session(made.graph.SerializeToString())
+
+    def generator(self, slots: int = 32) -> Generator:
+        return Generator(self.encoder, self.short, SPEC, slots, self.shortlist)
+
+
+@pytest.fixture(scope="module")
+def every_token(network: Transformer) -> Parts:
+    return Parts(network, SPEC.vocabulary)
+
+
+@pytest.fixture(scope="module")
+def few(network: Transformer) -> Parts:
+    return Parts(network, FEW)
+
+
+def found_by(session: Session, source: Ids, count: int) -> Ids:
+    return Shortlist(session, SPEC, count).of(source)["candidate_ids"]
+
+
+def test_candidates_have_the_largest_sums_and_the_end_token_among_them(few: Parts) -> None:
+    for source in sentences(LENGTHS):
+        found = found_by(few.shortlist, source, FEW).tolist()
+        assert len(set(found)) == FEW
+        assert EOS in found
+        assert set(found) == expected_candidates(lexicon(), source, FEW)
+
+
+def assert_close(found: list[Generated], expected: list[Generated]) -> None:
+    assert [answer.ids for answer in found] == [answer.ids for answer in expected]
+    scores = [answer.score for answer in expected]
+    assert [answer.score for answer in found] == pytest.approx(scores, abs=1e-3)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_with_every_token_a_candidate_nothing_changes(every_token: Parts, beam: int) -> None:
+    sources = [Source(source, beam) for source in sentences(LENGTHS)]
+    expected = Generator(every_token.encoder, every_token.whole, SPEC).run(sources)
+    assert_close(every_token.generator().run(sources), expected)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize("slots", [32, 5])
+def test_a_sentence_is_the_same_beside_others_and_alone(few: Parts, slots: int, beam: int) -> None:
+    sources = [Source(source, beam) for source in sentences(LENGTHS)]
+    together = few.generator(slots).run(sources)
+    alone = [few.generator(slots).run([source])[0] for source in sources]
+    assert [answer.ids for answer in together] == [answer.ids for answer in alone]
+    for source, answer in zip(sources, together, strict=True):
+        assert set(answer.ids) <= set(found_by(few.shortlist, source.ids, FEW).tolist())
+
+
+def test_a_beam_is_no_wider_than_its_candidates_allow(few: Parts) -> None:
+    widest = FEW // 2
+    few.generator().check(Source(sentences([4])[0], widest))
+    with pytest.raises(Exception, match=f"1 to {widest}"):
+        few.generator().check(Source(sentences([4])[0], widest + 1))
+
+
+def test_a_decoder_with_candidates_does_not_open_without_a_shortlist(few: Parts) -> None:
+    with pytest.raises(GraphMismatch, match="candidate_ids"):
+        Generator(few.encoder, few.short, SPEC)
+
+
+def test_a_shortlist_does_not_open_beside_a_decoder_that_scores_all(few: Parts) -> None:
+    with pytest.raises(GraphMismatch, match="shortlist"):
+        Generator(few.encoder, few.whole, SPEC, 32, few.shortlist)
