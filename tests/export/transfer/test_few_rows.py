@@ -26,6 +26,8 @@ from export.transfer.texts import start_text_network
 from export.transfer.translations import start_translator
 from model_zoo.catalog import DEFAULT_ROOT
 
+pytestmark = pytest.mark.timeout(300)  # two trainings each, which a busy machine stretches
+
 KNOWN, NEW = (0, 2, 4, 6, 8), (1, 3, 5, 7, 9)
 A_CLASS = 20  # rows
 
