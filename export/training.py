@@ -5,10 +5,10 @@ Knows networks and numbers, nothing of images or text: a recipe hands in its bat
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -221,13 +221,15 @@ class Trainer:
 Schedule = Callable[[float], float]
 
 
-def one_after_another(first: Schedule, then: Schedule, turn: float) -> Schedule:
-    """`first` over the share `turn` of training, `then` over the rest, each from 0 to 1."""
-    if turn >= 1:
-        return first
+def one_after_another(schedules: Sequence[tuple[Schedule, float]]) -> Schedule:
+    """Each over its part of training, from 0 to 1; lengths are in any unit."""
+    ends = list(accumulate(length for _, length in schedules))
 
     def factor(done: float) -> float:
-        return first(done / turn) if done < turn else then((done - turn) / (1 - turn))
+        at = min(done * ends[-1], ends[-1])
+        turn = next((i for i, end in enumerate(ends) if at < end), len(ends) - 1)
+        schedule, length = schedules[turn]
+        return schedule((at - ends[turn] + length) / length)
 
     return factor
 

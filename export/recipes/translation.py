@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from export.candidate import Candidate, draft
 from export.console import Story
+from export.datasets.rows import SentencePairs
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
 from export.golden import with_self_test
 from export.networks.greedy import decode_greedily
@@ -115,9 +116,18 @@ def _train(
     )
     network = begin(options, source, tokenizer.get_vocab_size())
     story.say(f"training on {len(train)} pairs of sentences")
-    closing = [encode_pairs(tokenizer, pairs, chosen.longest) for pairs in data.closing]
+    closing = _encoded(tokenizer, data.closing, chosen.longest)
     history = train_translation(network, train, validation, chosen, options.folder(name), closing)
     return network, tokenizer, (train, validation), history
+
+
+def _encoded(
+    tokenizer: Tokenizer, rounds: Sequence[Sequence[SentencePairs]], longest: int
+) -> list[list[EncodedPairs]]:
+    """The same pairs, in however many epochs, are encoded once."""
+    different = {id(pairs): pairs for round_ in rounds for pairs in round_}
+    encoded = {key: encode_pairs(tokenizer, pairs, longest) for key, pairs in different.items()}
+    return [[encoded[id(pairs)] for pairs in round_] for round_ in rounds]
 
 
 def _candidate(

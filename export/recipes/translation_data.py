@@ -27,6 +27,7 @@ from model_zoo.manifest import DatasetSource
 QUICK_TRAIN, QUICK_TEST, SPLIT_SEED = 900, 100, 0
 CAPTION_COPIES = 2  # captions are few and long: seen twice as often as everyday sentences
 CLOSING_EPOCHS, CLOSING_COPIES = 3, 4  # at the end eight times as often, with half of the others
+LAST_EPOCHS = 6  # everyday sentences are learnt from longest
 VALIDATION_PAIRS = 1000
 
 Named = tuple[tuple[str, str, SentencePairs], ...]
@@ -40,8 +41,8 @@ REPORTED: tuple[tuple[str, str, Callable[[Path | None, str, str], Splits]], ...]
 class TranslationData:
     """Training pairs, validation pairs, test splits by (data set, split), vocabulary texts.
 
-    closing: the pairs of each epoch that follows the usual ones. reported: more splits of another
-    kind, measured and told but held to nothing.
+    closing: rounds of epochs that follow the usual ones, and the pairs of each epoch.
+    reported: more splits of another kind, measured and told but held to nothing.
     """
 
     train: SentencePairs
@@ -49,7 +50,7 @@ class TranslationData:
     test: Named
     for_vocabulary: Sequence[str]
     is_public: bool
-    closing: tuple[SentencePairs, ...] = ()
+    closing: tuple[tuple[SentencePairs, ...], ...] = ()
     reported: Named = ()
 
     @property
@@ -132,14 +133,17 @@ def _reported(root: Path | None, source: str, target: str) -> Named:
     return tuple(found)
 
 
-def _closing(everyday: SentencePairs, captions: SentencePairs) -> tuple[SentencePairs, ...]:
-    """Mostly captions, and one half of the other pairs in turn."""
+def _closing(
+    everyday: SentencePairs, captions: SentencePairs
+) -> tuple[tuple[SentencePairs, ...], ...]:
+    """First mostly captions, and one half of the other pairs in turn; then all of both alike."""
     order = np.random.default_rng(SPLIT_SEED).permutation(len(everyday))
     halves = [everyday.take(half) for half in np.array_split(order, 2)]
-    return tuple(
+    mostly_captions = tuple(
         SentencePairs.joined([halves[epoch % 2], *[captions] * CLOSING_COPIES])
         for epoch in range(CLOSING_EPOCHS)
     )
+    return mostly_captions, (SentencePairs.joined([everyday, captions]),) * LAST_EPOCHS
 
 
 def _quick(captions: dict[str, SentencePairs]) -> TranslationData:

@@ -43,7 +43,7 @@ class TranslationTraining:
     """`batch_tokens` bounds the padded tokens of either side of a batch; `matrix_rate` is Muon's,
     `rate` Adam's, `rate_factor` on both for a network that does not start afresh. r_drop: weight of
     the term that asks two passes with different dropout to agree (0: one pass). closing_peak: share
-    of the rates that the closing epochs rise to once more."""
+    of the rates that each closing round rises to once more."""
 
     epochs: int = 3
     batch_tokens: int = 4096
@@ -92,14 +92,15 @@ def train_translation(
     validation: EncodedPairs,
     settings: TranslationTraining,
     folder: Path,
-    closing: Sequence[EncodedPairs] = (),
+    closing: Sequence[Sequence[EncodedPairs]] = (),
 ) -> History:
     """Train this network; it comes back on the CPU in evaluation mode with its best weights.
 
-    closing: what is learnt in the epochs after the usual ones, one after another.
+    closing: rounds of epochs after the usual ones, each with the pairs of its epochs.
     """
     network.to(fastest_device())
-    epochs = [train] * settings.epochs + list(closing)
+    rounds = [[train] * settings.epochs, *closing]
+    epochs = [pairs for round_ in rounds for pairs in round_]
 
     def batches(epoch: int) -> Iterator[PairBatch]:
         pairs = epochs[epoch]
@@ -125,7 +126,7 @@ def train_translation(
             clip=1.0,
             seed=settings.seed,
         ),
-        _stepper(network, settings, settings.epochs / len(epochs)),
+        _stepper(network, settings, [len(round_) for round_ in rounds if round_]),
         Lesson(batches, loss, evaluate),
         folder,
         "translation",
@@ -215,11 +216,13 @@ def _shifted(target_NT: Tensor) -> Tensor:
     return functional.pad(target_NT[:, :-1], (1, 0), value=BOS_ID)
 
 
-def _stepper(network: nn.Module, settings: TranslationTraining, turn: float) -> Stepper:
+def _stepper(network: nn.Module, settings: TranslationTraining, rounds: Sequence[int]) -> Stepper:
+    """`rounds`: the epochs of each, the usual ones first."""
     matrices, others = split_parameters(network)
     slowly = settings.rate_factor
     muon = Muon(matrices, lr=slowly * settings.matrix_rate, weight_decay=settings.weight_decay)
     adam = torch.optim.AdamW(others, lr=slowly * settings.rate, betas=(0.9, 0.98), weight_decay=0.0)
     usual = warm_up_then_decay(settings.warm_up, 0.02)
     again = warm_up_then_decay(settings.warm_up, 0.02, settings.closing_peak)
-    return Stepper((muon, adam), one_after_another(usual, again, turn))
+    turns = [(again if turn else usual, float(epochs)) for turn, epochs in enumerate(rounds)]
+    return Stepper((muon, adam), one_after_another(turns))

@@ -111,15 +111,19 @@ def test_captions_are_seen_more_often_and_no_test_sentence_ever(tmp_path: Path) 
     assert not tested & {*data.train.sources, *data.validation.sources, *data.for_vocabulary}
 
 
-def test_the_last_epochs_are_mostly_captions_with_each_half_of_the_rest_in_turn(
+def test_closing_epochs_are_mostly_captions_with_each_half_of_the_rest_in_turn_then_all_alike(
     tmp_path: Path,
 ) -> None:
     write_pairs(tmp_path)
     data = translation_data.load(options(tmp_path), STORY)
-    assert len(data.closing) == translation_data.CLOSING_EPOCHS
+    mostly_captions, whole = data.closing
+    assert len(mostly_captions) == translation_data.CLOSING_EPOCHS
+    assert len(whole) == translation_data.LAST_EPOCHS
+    everyday, once = (Counter(f"train {i} de" for i in range(n)) for n in (40, 30))
+    assert all(Counter(pairs.targets) == everyday + once for pairs in whole)
     captions = {f"train {i} de" for i in range(30)} - {f"train {i} de" for i in range(30, 40)}
     halves = []
-    for pairs in data.closing:
+    for pairs in mostly_captions:
         assert len(pairs) == 20 + 30 * translation_data.CLOSING_COPIES
         seen = Counter(pairs.targets)
         assert set(seen) <= set(data.train.targets)

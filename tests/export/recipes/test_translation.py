@@ -34,7 +34,7 @@ DATA = TranslationData(
     test=(("known", "test", rows(50, 60)),),
     for_vocabulary=[*PAIRS.sources, *PAIRS.targets],
     is_public=False,
-    closing=(rows(60, 80), rows(60, 80)),
+    closing=((rows(60, 80),), (rows(60, 80),)),
     reported=(("news", "test", rows(0, 5)),),
 )
 
@@ -45,8 +45,8 @@ def train(options: Options) -> None:
     tokenizer = kept_tokenizer(
         folder, lambda: train_translation_tokenizer(DATA.for_vocabulary, 320)
     )
-    parts = (DATA.train, DATA.validation, *DATA.closing)
-    known, held, *closing = (encode_pairs(tokenizer, pairs, 60) for pairs in parts)
+    known, held = (encode_pairs(tokenizer, pairs, 60) for pairs in (DATA.train, DATA.validation))
+    closing = [[encode_pairs(tokenizer, pairs, 60) for pairs in round_] for round_ in DATA.closing]
     network = begin(options, None, tokenizer.get_vocab_size())
     train_translation(network, known, held, settings(options, len(known)), folder, closing)
 

@@ -166,19 +166,20 @@ def all_of(token: int) -> EncodedPairs:
     return EncodedPairs([row] * 12, [row] * 12)
 
 
-def closed(folder: Path, *closing: int, peak: float = 0.6) -> tuple[Watched, list[float]]:
+def closed(
+    folder: Path, *rounds: tuple[int, ...], peak: float = 0.6
+) -> tuple[Watched, list[float]]:
     network = Watched()
     settings = TranslationTraining(epochs=2, batch_tokens=24, average_decay=0.0, closing_peak=peak)
-    history = train_translation(
-        network, all_of(50), all_of(50), settings, folder, [all_of(token) for token in closing]
-    )
+    closing = [[all_of(token) for token in round_] for round_ in rounds]
+    history = train_translation(network, all_of(50), all_of(50), settings, folder, closing)
     return network, history.column("validation_loss")
 
 
 def test_closing_pairs_are_learnt_after_the_usual_ones_an_epoch_each(tmp_path: Path) -> None:
-    network, losses = closed(tmp_path, 60, 70)
-    assert network.seen == [50] * 6 + [60] * 3 + [70] * 3
-    assert len(losses) == 4
+    network, losses = closed(tmp_path, (60, 70), (80,))
+    assert network.seen == [50] * 6 + [60] * 3 + [70] * 3 + [80] * 3
+    assert len(losses) == 5
 
 
 def test_without_closing_pairs_training_ends_with_the_usual_ones(tmp_path: Path) -> None:
@@ -188,10 +189,10 @@ def test_without_closing_pairs_training_ends_with_the_usual_ones(tmp_path: Path)
     assert losses[1] < losses[0]
 
 
-def test_rates_fall_and_rise_once_more_for_the_closing_pairs(tmp_path: Path) -> None:
-    _, still = closed(tmp_path / "still", 60, peak=0.0)
-    _, risen = closed(tmp_path / "risen", 60, peak=0.6)
+def test_rates_fall_and_rise_once_more_for_each_round_of_closing_pairs(tmp_path: Path) -> None:
+    _, still = closed(tmp_path / "still", (60,), (70,), peak=0.0)
+    _, risen = closed(tmp_path / "risen", (60,), (70,), peak=0.6)
     assert still[1] != still[0]
-    assert still[2] == still[1]
+    assert still[3] == still[2] == still[1]
     assert risen[:2] == still[:2]
-    assert risen[2] != risen[1]
+    assert len(set(risen)) == 4
