@@ -96,7 +96,10 @@ def _public(options: Options) -> TranslationData:
     )
     if options.quick:
         return _quick(captions)
-    train = SentencePairs.joined([everyday["train"], *[captions["train"]] * CAPTION_COPIES])
+    # Who begins with what a translator learnt has little to learn from captions, and no rounds.
+    afresh = options.origin is None
+    copies = CAPTION_COPIES if afresh else 1
+    train = SentencePairs.joined([everyday["train"], *[captions["train"]] * copies])
     validation = SentencePairs.joined(
         [everyday["dev"].take(range(VALIDATION_PAIRS)), captions["val"]]
     )
@@ -115,7 +118,7 @@ def _public(options: Options) -> TranslationData:
         tuple(test),
         texts,
         is_public=True,
-        closing=_closing(everyday["train"], captions["train"]),
+        closing=_closing(everyday["train"], captions["train"]) if afresh else (),
         reported=_reported(root, source, target),
     )
 

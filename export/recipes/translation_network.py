@@ -39,7 +39,9 @@ def settings(options: Options, rows: int, *, turned: bool = False) -> Translatio
     """
     chosen = ON_GPU if fastest_device().type == "cuda" else TranslationTraining()
     chosen = QUICK if options.quick else chosen
-    if options.origin is not None and not turned:
+    if turned:
+        chosen = replace(chosen, epochs=chosen.epochs + 1)  # no closing rounds follow
+    elif options.origin is not None:
         chosen = replace(chosen, rate_factor=0.2)
     usual_rows = QUICK_TRAIN if options.quick else 0
     epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=chosen.epochs)

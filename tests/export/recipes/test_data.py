@@ -111,6 +111,18 @@ def test_captions_are_seen_more_often_and_no_test_sentence_ever(tmp_path: Path) 
     assert not tested & {*data.train.sources, *data.validation.sources, *data.for_vocabulary}
 
 
+def test_who_begins_with_a_translator_sees_every_pair_once_and_no_closing_rounds(
+    tmp_path: Path,
+) -> None:
+    write_pairs(tmp_path)
+    data = translation_data.load(
+        options(tmp_path, origin="en-de-transformer", languages=("de", "en")), STORY
+    )
+    assert len(data.train) == 40 + 30
+    assert data.train.sources.count("train 35 de") == 1
+    assert data.closing == ()
+
+
 def test_closing_epochs_are_mostly_captions_with_each_half_of_the_rest_in_turn_then_all_alike(
     tmp_path: Path,
 ) -> None:
