@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 from service.batching.bridge import Bridge
 from service.batching.checkout import Checkout
 from service.batching.desk import BatchWorker, Desk
+from service.batching.inline import Inline
 from service.batching.isolation import LATE, RunBatch, Stoppable
 from service.batching.line import Line
 from service.batching.observer import BatchObserver, NoObserver
@@ -88,6 +89,21 @@ class Batcher(Generic[P, R]):
                 return StreamWorker(run.open(), desk, around.pace)
             return BatchWorker(run, desk, self.latency)
 
+        self._inline: Inline[P] | None = None
+        if around.is_quick is not None and not isinstance(run, Streaming):
+            # The turn is held around the run; answers need not travel.
+            beside: Desk[P, R] = Desk(
+                self._line, clock, self._observer, self._checkout.settle, self._tell
+            )
+            plain = run.unstopped() if isinstance(run, Stoppable) else run
+            self._inline = Inline(
+                BatchWorker(plain, beside, self.latency),
+                beside,
+                self.latency,
+                workers=workers,
+                is_quick=around.is_quick,
+                turn_now=around.turn_now,
+            )
         self._workers = Workers(make_step, count=workers, name=name)
 
     @property
@@ -214,7 +230,9 @@ class Batcher(Generic[P, R]):
             self._checkout.ledger.count("expired", size)
             raise DeadlineExceeded(LATE)
         seated = self._reception.seat(submission, newcomers, now_s)
-        if refusal := self._reception.let_in(seated.new, submission.deadline_s - now_s):
+        inline = self._inline if self._inline and self._inline.suits(seated.new) else None
+        spare_s = submission.deadline_s - now_s
+        if refusal := self._reception.let_in(seated.new, spare_s, wakes=inline is None):
             submission.unanswered += seated.kept  # all of it is refused, kept answers too
             self._checkout.ledger.end(submission, "shed")
             raise refusal
@@ -222,9 +240,9 @@ class Batcher(Generic[P, R]):
             self._checkout.ledger.count("ok", seated.kept)
         if submission.unanswered:
             loop = asyncio.get_running_loop()
-            submission.timer = loop.call_later(
-                submission.deadline_s - now_s, self._checkout.expire, submission
-            )
+            submission.timer = loop.call_later(spare_s, self._checkout.expire, submission)
+        if inline:
+            inline.soon()
 
     # Called on the worker threads.
 

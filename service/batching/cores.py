@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Condition
 
 
@@ -37,6 +37,23 @@ class Cores:
     def turn(self, account: Account) -> Iterator[None]:
         """Wait for a core, hold it for the block, and book the time to `account`."""
         self._begin(account)
+        with self._held(account):
+            yield
+
+    def turn_now(self, account: Account) -> AbstractContextManager[None] | None:
+        """As `turn`, for who cannot wait: None where no core is free or others wait for one.
+
+        The core is taken by the call, and must be held at once.
+        """
+        with self._changed:
+            if not self._free or self._waiting:
+                return None
+            account.used_s = max(account.used_s, self._now_s)
+            self._take(account)
+        return self._held(account)
+
+    @contextmanager
+    def _held(self, account: Account) -> Iterator[None]:
         began_s = self._clock()
         try:
             yield
@@ -51,10 +68,13 @@ class Cores:
                 while not self._free or self._next() is not account:
                     self._changed.wait()
                 self._waiting.remove(account)
-            self._free -= 1
-            self._now_s = max(self._now_s, account.used_s)
+            self._take(account)
             if self._free and self._waiting:
                 self._changed.notify_all()
+
+    def _take(self, account: Account) -> None:
+        self._free -= 1
+        self._now_s = max(self._now_s, account.used_s)
 
     def _end(self, account: Account, seconds: float) -> None:
         with self._changed:

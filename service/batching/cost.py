@@ -53,6 +53,7 @@ class LatencyModel:
         self._lock = Lock()
         self._matrix_FF = np.zeros((4, 4))
         self._vector_F = np.zeros(4)
+        self._news: list[tuple[float, float, int, int]] = []  # weight, seconds, size, length
         self._batches = 0
         self.parts = Parts()
 
@@ -77,15 +78,22 @@ class LatencyModel:
             return
         expected_s = self.seconds(size, length) if self.trusted else seconds
         weight = 1.0 / max(expected_s, seconds / OUTLIER) ** 2
-        shape_F = np.array((1.0, size, length, size * length))
         with self._lock:
-            self._matrix_FF *= MEMORY
-            self._matrix_FF += weight * np.outer(shape_F, shape_F)
-            self._vector_F *= MEMORY
-            self._vector_F += weight * seconds * shape_F
+            self._news.append((weight, seconds, size, length))
             self._batches += 1
             if self._batches <= EAGER or self._batches % GATHERED == 0:
+                self._learn()
                 self.parts = _solve(self._matrix_FF, self._vector_F)
+
+    def _learn(self) -> None:
+        """Fold in what was measured since; of B batches the last counts in full."""
+        weight_B, seconds_B, size_B, length_B = np.array(self._news).T
+        self._news.clear()
+        weight_B = weight_B * MEMORY ** np.arange(len(weight_B) - 1, -1, -1)
+        shape_FB = np.array([np.ones_like(size_B), size_B, length_B, size_B * length_B])
+        faded = MEMORY ** len(weight_B)
+        self._matrix_FF = faded * self._matrix_FF + (weight_B * shape_FB) @ shape_FB.T
+        self._vector_F = faded * self._vector_F + shape_FB @ (weight_B * seconds_B)
 
     def table(
         self, sizes: Sequence[int], lengths: Sequence[int]

@@ -95,6 +95,14 @@ class BatchWorker(Generic[P, R]):
                 self._answer(batch, reason)
         return True
 
+    def run_lone(self) -> bool:
+        """Run the item that is due, if it is the only one and nothing runs; False if not."""
+        lone = self._desk.line.take_lone()
+        if lone:
+            with self._desk.at_work():
+                self._answer(lone, "idle")
+        return bool(lone)
+
     def _answer(self, batch: list[QueuedItem[P]], reason: ReleaseReason) -> None:
         desk = self._desk
         began_s = desk.clock()

@@ -39,6 +39,11 @@ class Stoppable(Generic[P, R]):
     run: Callable[[list[P], Any], Sequence[R | Exception]]
     new_stop: Callable[[], Stop]
 
+    def unstopped(self) -> RunBatch[P, R]:
+        """The model for runs that nobody is there to stop."""
+        never = self.new_stop()
+        return lambda parts: self.run(parts, never)
+
 
 log = logging.getLogger("slipway.batching")
 

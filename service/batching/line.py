@@ -73,8 +73,8 @@ class Line(Generic[P]):
         before = self._waiting_s["interactive"]
         return before if priority == "interactive" else before + self._waiting_s["bulk"]
 
-    def enter(self, items: Sequence[QueuedItem[P]]) -> bool:
-        """Let all `items` in, or none; False means refused."""
+    def enter(self, items: Sequence[QueuedItem[P]], *, wakes: bool = True) -> bool:
+        """Let all `items` in, or none; False means refused. `wakes` a worker to take them."""
         with self._changed:
             if not self._accepting or not self._policy.admits(
                 waiting=len(self), arriving=len(items)
@@ -83,8 +83,14 @@ class Line(Generic[P]):
             for item in items:
                 self._items[item.priority][item] = None
                 self._waiting_s[item.priority] += item.share_s
-            self._changed.notify()
+            if wakes:
+                self._changed.notify()
         return True
+
+    def wake(self) -> None:
+        """Have a worker look at what waits."""
+        with self._changed:
+            self._changed.notify()
 
     def claim(self, item: QueuedItem[P], claim: Claim) -> bool:
         """Let one more wait for this item; False if it will never be answered."""
@@ -119,6 +125,16 @@ class Line(Generic[P]):
             if self._seconds_to_wait() != 0.0:
                 return Taken([], "idle")
             return self._hand_out(self._choose(room))
+
+    def take_lone(self) -> list[QueuedItem[P]]:
+        """The item that is due, if it is the only one and nothing runs; to be reported as
+        `finished`."""
+        with self._changed:
+            if len(self) != 1 or self._running or self._seconds_to_wait() != 0.0:
+                return []
+            lone = self._clear()
+            self._count_running(lone)
+            return lone
 
     def join(self, most: int, since_join_s: float) -> list[QueuedItem[P]]:
         """Up to `most` items that may join a run which others joined `since_join_s` ago."""

@@ -92,6 +92,8 @@ class BatchPolicy:
         size = self.max_batch_size if most is None else min(most, self.max_batch_size)
         if not costs:
             return Choice((), "idle")
+        if len(costs) == 1:  # as on every quiet server: nothing to weigh
+            return Choice((0,), self._reason(1, size, 1))
         order = _by_nearness(costs) if len(set(costs)) > 1 else range(len(costs))
         share = len(costs) if share is None else min(share, len(costs))
         count = min(size, share)

@@ -90,8 +90,13 @@ class Reception(Generic[P]):
             submission.keep(place, answer)
         return Seated(len(kept), new)
 
-    def let_in(self, new: Sequence[QueuedItem[P]], spare_s: float) -> ServiceError | None:
-        """Put all these items into the line, or none and say why; `spare_s` to their deadline."""
+    def let_in(
+        self, new: Sequence[QueuedItem[P]], spare_s: float, *, wakes: bool = True
+    ) -> ServiceError | None:
+        """Put all these items into the line, or none and say why; `spare_s` to their deadline.
+
+        `wakes` a worker to take them.
+        """
         if not new:
             return None
         if not self._line.accepting:
@@ -101,7 +106,7 @@ class Reception(Generic[P]):
             found = objection(self._policy, self._outlook(new, spare_s))
             if found:
                 return self._overloaded(*found)
-        if self._line.enter(new):
+        if self._line.enter(new, wakes=wakes):
             return None
         return self._overloaded(_full(len(self._line), self._policy), self.queue_s())
 

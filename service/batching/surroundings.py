@@ -13,6 +13,7 @@ from service.batching.pace import StreamPace
 from service.batching.sharing import Sharing
 
 Turn = Callable[[], AbstractContextManager[None]]
+TurnNow = Callable[[], AbstractContextManager[None] | None]
 
 
 def no_turn() -> AbstractContextManager[None]:
@@ -25,12 +26,15 @@ class Surroundings:
     """Defaults for a model that is alone in the world.
 
     `latency` and `pace` (of a `Streaming` model) may have learnt from a warm-up; `turn` is held
-    while a worker works; `sharing` lets identical parts share one item; `chance` tells numbers in
-    0..1.
+    while a worker works, and `turn_now` is the same, or None where it would have to be waited for;
+    `is_quick` tells the parts that may be prepared on the event loop; `sharing` lets identical
+    parts share one item; `chance` tells numbers in 0..1.
     """
 
     latency: LatencyModel = field(default_factory=LatencyModel)
     pace: StreamPace = field(default_factory=StreamPace)
     turn: Turn = no_turn
+    turn_now: TurnNow = no_turn
+    is_quick: Callable[[Any], bool] | None = None
     sharing: Sharing[Any] | None = None
     chance: Callable[[], float] = random.random

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Hashable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -53,7 +52,9 @@ def make_batcher(works: Works, options: LoadOptions) -> Batcher[Any, Any]:
         observer=metrics,
         name=manifest.name,
     )
-    turn, sharing = _turn(options), _sharing(options)
+    account = Account()
+    turn, turn_now = partial(options.cores.turn, account), partial(options.cores.turn_now, account)
+    sharing = _sharing(options)
     if isinstance(runner, Translator) and isinstance(task, Translation):
         pace = measure_stream(task, runner, manifest, options.max_batch_size)
         return make(
@@ -67,17 +68,14 @@ def make_batcher(works: Works, options: LoadOptions) -> Batcher[Any, Any]:
             metrics.foresees(size, length, partial(model.seconds, size, length))
     return make(
         Stoppable(works.engine.predict_batch, Abort),
-        surroundings=Surroundings(latency=model, turn=turn, sharing=sharing),
+        surroundings=Surroundings(
+            latency=model,
+            turn=turn,
+            turn_now=turn_now,
+            is_quick=task.is_quick,
+            sharing=sharing,
+        ),
     )
-
-
-def _turn(options: LoadOptions) -> Any:
-    account = Account()
-
-    def turn() -> AbstractContextManager[None]:
-        return options.cores.turn(account)
-
-    return turn
 
 
 def _sharing(options: LoadOptions) -> Sharing[Any] | None:

@@ -32,6 +32,8 @@ def check_ids(ids: Tensor, limit: int, vocabulary: int | None = None) -> None:
 
 def stack_images(images_CHW: Sequence[Tensor]) -> Tensor:
     """Images of one shape to one float32 batch [N, C, H, W]."""
+    if len(images_CHW) == 1:
+        return images_CHW[0][None].astype(np.float32, copy=False)
     return np.stack(images_CHW).astype(np.float32, copy=False)
 
 

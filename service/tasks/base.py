@@ -35,6 +35,10 @@ class Task(Protocol[Raw, Part, Features, Row, Prediction]):
         """A quick estimate of how much a part makes the model work, in tokens; 1 for an image."""
         ...
 
+    def is_quick(self, part: Part) -> bool:
+        """Whether `preprocess` surely takes microseconds, and `cost` is no underestimate."""
+        ...
+
     def postprocess(self, features: Features, row: Row) -> Prediction:
         """What one output row means. Raises InferenceFailed when it means nothing."""
         ...

@@ -24,12 +24,17 @@ def has_too_many_scans(data: bytes) -> bool:
     return data.count(b"\xff\xda") > MAX_SCANS
 
 
+def is_of_size(data: bytes, size: tuple[int, int]) -> bool:
+    """Whether this is a plain colour JPEG of exactly this (width, height)."""
+    return _plain_size(data) == size and not has_too_many_scans(data)
+
+
 def pixels_of_size(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None:
     """The pixels, [height, width, 3], of a plain colour JPEG of exactly this (width, height).
 
     None when the file is anything else or cannot be decoded; the long way will tell which.
     """
-    if _plain_size(data) != size or has_too_many_scans(data):
+    if not is_of_size(data, size):
         return None
     try:
         image = Image.frombytes("RGB", size, data, "jpeg", "RGB", "")

@@ -51,6 +51,9 @@ class Sentiment:
     def cost(self, part: str) -> int:
         return min(1 + len(part) // CHARACTERS_PER_TOKEN, self._max_tokens)
 
+    def is_quick(self, part: str) -> bool:
+        return part.isascii()  # other letters may have several tokens each
+
     def postprocess(self, features: Encoding, row: NDArray[np.floating]) -> SentimentPrediction:
         probabilities = softmax(row, len(self._labels)).tolist()
         score = max(probabilities)

@@ -89,6 +89,9 @@ class Translation:
     def cost(self, part: Sentence) -> int:
         return min(2 + len(part.text) // CHARACTERS_PER_TOKEN, self._limit)
 
+    def is_quick(self, part: Sentence) -> bool:
+        return False
+
     def postprocess(self, features: SourceIds, row: Generated) -> TranslationPrediction:
         ids, score, finished = row
         if not math.isfinite(score):

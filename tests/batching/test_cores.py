@@ -244,3 +244,19 @@ async def test_a_batch_goes_on_forming_while_its_worker_waits_for_a_core() -> No
     batcher.close()
     assert await asyncio.to_thread(batcher.join, SOON_S)
     assert account.used_s > 0.0
+
+
+def test_who_cannot_wait_gets_a_core_that_is_free_and_is_booked_for_it(clock: Clock) -> None:
+    cores, account = Cores(1, clock), Account()
+    turn_ = cores.turn_now(account)
+    assert turn_ is not None
+    with turn_:
+        clock.advance(2.0)
+        assert cores.turn_now(Account()) is None, "the only core is held"
+    assert account.used_s == 2.0
+    late = Account()
+    again = cores.turn_now(late)
+    assert again is not None
+    with again:
+        clock.advance(1.0)
+    assert late.used_s == 1.0, "it began where the last turn began, at 0"

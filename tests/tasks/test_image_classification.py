@@ -21,6 +21,16 @@ def test_an_image_is_one_part_of_cost_one() -> None:
     assert task().cost(data) == 1
 
 
+def test_only_a_plain_jpeg_of_the_wanted_size_is_quick() -> None:
+    height, width = picture().size[::-1]
+    big = file_of(picture(width * 9, height * 9), "JPEG")
+    spec = image_input(height=height, width=width)
+    wanted = ImageClassification(manifest(spec, LABELS), spec)
+    assert wanted.is_quick(file_of(picture(), "JPEG"))
+    for data in (big, file_of(picture(), "PNG"), b"no image"):
+        assert not wanted.is_quick(data)
+
+
 def test_features_are_the_normalised_picture() -> None:
     features = task().preprocess(file_of(picture()))
     assert np.abs(features - normalised(picture())).max() < 1e-6

@@ -90,3 +90,8 @@ def test_cost_grows_with_the_text_up_to_the_models_limit() -> None:
     assert task().split("a dog") == ["a dog"]
     assert task().cost("a dog") < task().cost(SENTENCES[0]) <= 16
     assert task().cost("long " * 10_000) == 16
+
+
+def test_letters_whose_tokens_nobody_can_guess_are_not_quick() -> None:
+    assert task().is_quick("a good film")
+    assert not task().is_quick("un très bon film")
