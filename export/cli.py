@@ -116,6 +116,7 @@ def _options(task: str, parsed: argparse.Namespace) -> Options:
         origin=getattr(parsed, "origin", None),
         image_network=getattr(parsed, "image_network", None),
         text_network=getattr(parsed, "text_network", None),
+        half=getattr(parsed, "half", False),
     )
 
 
@@ -207,6 +208,12 @@ def _add_own(command: argparse.ArgumentParser, task: str) -> None:
         dest="image_network" if images else "text_network",
         choices=kinds,
         help=f"kind of network (default: {kinds[0]}, or that of --from)",
+    )
+    command.add_argument(
+        "--fp16",
+        dest="half",
+        action="store_true",
+        help="publish a half-precision variant too, which the service prefers on a GPU",
     )
 
 

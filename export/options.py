@@ -25,7 +25,8 @@ class Options:
     data: the user's own data, or None for the recipe's public data sets. quick: a tiny version on
     a few hundred rows, with lower gates. epochs: None for the recipe's own number. origin: the
     published model or checkpoint whose weights a network begins with. *_network: the kind of
-    network, None for the recipe's own or that of `origin`.
+    network, None for the recipe's own or that of `origin`. half: publish a variant in half
+    precision too.
     """
 
     models: Path
@@ -42,6 +43,7 @@ class Options:
     origin: str | None = None
     image_network: ImageKind | None = None
     text_network: TextKind | None = None
+    half: bool = False
 
     def epochs_for(self, rows: int, *, usual_rows: int, usual: int) -> int:
         """As many as were asked for, else the recipe's usual ones; more for few rows, so that a

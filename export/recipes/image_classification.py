@@ -10,6 +10,7 @@ import torch
 from export import plots
 from export.candidate import Candidate, answer_of, draft
 from export.console import Story
+from export.convert.half import half_variant
 from export.convert.image_graph import image_graph
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
 from export.golden import with_self_test
@@ -23,7 +24,7 @@ from export.recipes.honesty import LabelledItems, TestSplits, answered, calibrat
 from export.recipes.image_data import ImageData, encoded, load
 from export.recipes.image_network import SIDE, begin, colours_of, settings
 from export.recipes.image_training import train_images
-from export.recipes.judging import Examination, Gates, Reexamination, examine
+from export.recipes.judging import HALF_GATES, Examination, Gates, Reexamination, examine
 from export.recipes.strangers import strange_images
 from export.report import CARD_FILE, CardText, Plot, model_card
 from export.training import History
@@ -37,11 +38,13 @@ CALIBRATIONS = ("minmax", "percentile")
 GATES: dict[Any, Gates] = {
     "fp32": Gates(ParityGate(1e-4, 1.0), InvarianceGate(1e-4, 1.0)),
     "int8": Gates(ParityGate(0.6, 0.95), InvarianceGate(1e-4, 1.0)),
+    "fp16": HALF_GATES,
 }
 QUICK_GATES: dict[Any, Gates] = {
     "fp32": GATES["fp32"],
     # a network that learnt little is often undecided between two classes
     "int8": Gates(ParityGate(0.6, 0.8), InvarianceGate(1e-4, 1.0)),
+    "fp16": HALF_GATES,
 }
 PUBLIC_FLOOR = Floor("CIFAR-10", "accuracy", at_least=0.91, largest_loss=0.005)
 
@@ -137,8 +140,9 @@ def _candidate(
         pixels = data.train.images[:CALIBRATION_IMAGES].astype(np.float32) / 255
         images_NCHW = ((pixels - spec.mean) / spec.std).astype(np.float32).transpose(0, 3, 1, 2)
         int8 = quantize_images(fp32, images_NCHW, method)
+        half = half_variant(fp32) if options.half else {}
         return draft(
-            {"fp32": {"model": fp32}, "int8": {"model": int8}},
+            {"fp32": {"model": fp32}, "int8": {"model": int8}, **half},
             files,
             name=name,
             version=Catalog(options.models).next_version(name),

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from export import plots
 from export.candidate import Candidate, answer_of, draft
 from export.console import Story
+from export.convert.half import half_variant
 from export.convert.text_graph import text_graph
 from export.datasets.rows import LabelledTexts
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
@@ -22,7 +23,7 @@ from export.provenance import provenance
 from export.quantize.text import quantize_text
 from export.recipes.card_tables import by_class, by_length, opinion_examples, served
 from export.recipes.honesty import LabelledItems, TestSplits, calibrated, tell_doubts
-from export.recipes.judging import Examination, Gates, Reexamination, examine
+from export.recipes.judging import HALF_GATES, Examination, Gates, Reexamination, examine
 from export.recipes.sentiment_data import SentimentData, load
 from export.recipes.sentiment_network import begin, settings
 from export.recipes.sentiment_training import encode_texts, train_sentiment
@@ -45,6 +46,7 @@ READERS = {
 GATES: dict[Any, Gates] = {
     "fp32": Gates(ParityGate(1e-4, 1.0), InvarianceGate(1e-4, 1.0)),
     "int8": Gates(ParityGate(0.1, 0.98), InvarianceGate(1e-4, 1.0)),
+    "fp16": HALF_GATES,
 }
 PUBLIC_FLOORS = (
     Floor("IMDB", "accuracy", at_least=0.87, largest_loss=0.005),
@@ -116,6 +118,7 @@ def _candidate(
 ) -> Candidate:
     labels = data.train.names
     fp32 = text_graph(network)
+    half = half_variant(fp32) if options.half else {}
     config = {
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
@@ -123,7 +126,7 @@ def _candidate(
         "pad_token_id": PAD_ID,
     }
     return draft(
-        {"fp32": {"model": fp32}, "int8": {"model": quantize_text(fp32)}},
+        {"fp32": {"model": fp32}, "int8": {"model": quantize_text(fp32)}, **half},
         {
             "config.json": (json.dumps(config, indent=2) + "\n").encode(),
             "tokenizer.json": tokenizer.to_str().encode(),

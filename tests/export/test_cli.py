@@ -250,10 +250,10 @@ def test_another_kind_of_text_network_passes_the_same_gates(
     export: CommandLine, tmp_path: Path, kind: str
 ) -> None:
     data = opinions_file(tmp_path, 300)
-    words = ["--quick", "--data", data, "--network", kind, "--name", kind]
+    words = ["--quick", "--data", data, "--network", kind, "--name", kind, "--fp16"]
     assert export("text-classification", *words) == 0
     variants = Catalog(export.models).open(kind).manifest.variants
-    assert {v.precision for v in variants} == {"fp32", "int8"}
+    assert {v.precision for v in variants} == {"fp32", "int8", "fp16"}
     assert all(v.evidence.parity and v.evidence.invariance for v in variants)
 
 
@@ -261,7 +261,9 @@ def test_a_network_of_full_layers_passes_the_same_gates(
     export: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLIPWAY_DATA", str(tmp_path))  # without CIFAR-10: drawn shapes
-    assert export("image-classification", "--quick", "--network", "mlp", "--name", "mlp") == 0
+    words = ["--quick", "--network", "mlp", "--name", "mlp", "--fp16"]
+    assert export("image-classification", *words) == 0
     manifest = Catalog(export.models).open("mlp").manifest
-    assert {v.precision for v in manifest.variants} == {"fp32", "int8"}
+    assert [v.precision for v in manifest.variants] == ["fp32", "int8", "fp16"]
+    assert manifest.variants[2].providers == ("cuda", "tensorrt")
     assert manifest.variants[0].evidence.accuracy[0].value > 0.5
