@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import NamedTuple
 
 from service.batching.policy import BatchPolicy
@@ -41,5 +42,6 @@ def objection(policy: BatchPolicy, outlook: Outlook) -> tuple[str, float] | None
 
 
 def retry_after_s(seconds: float, chance: float) -> float:
-    """When to come back: `seconds` and up to a quarter more by `chance` in 0..1; 1 at least."""
-    return max(LEAST_RETRY_S, seconds * (1.0 + JITTER * chance))
+    """When to come back, in whole seconds: `seconds`, 1 at least, and by `chance` in 0..1 up to a
+    quarter more, or one second where a quarter is less."""
+    return ceil(max(LEAST_RETRY_S, seconds)) + float(round(chance * max(1.0, JITTER * seconds)))

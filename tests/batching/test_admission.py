@@ -59,7 +59,7 @@ def test_those_who_are_refused_together_do_not_come_back_together() -> None:
 
 
 def test_nobody_is_asked_to_come_back_within_the_second() -> None:
-    assert retry_after_s(0.01, 1.0) == 1.0
+    assert [retry_after_s(0.01, chance) for chance in (0.0, 0.5, 1.0)] == [1.0, 1.0, 2.0]
 
 
 def submitted(batcher: Batcher[int, Any], part: int, **how: Any) -> asyncio.Task[Any]:
@@ -249,7 +249,7 @@ async def test_who_is_refused_is_told_a_time_with_jitter(clock: Clock, runner: G
     tasks = await busy(batcher, runner, 1, 2, 3)
     with pytest.raises(Overloaded) as refusal:
         await batcher.submit(4, deadline=clock() + 1.0)
-    assert refusal.value.retry_after_s == 4.0 * 1.25
+    assert refusal.value.retry_after_s == 4.0 + 1.0
     runner.open()
     await asyncio.gather(*tasks)
     batcher.close()
