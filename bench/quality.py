@@ -76,6 +76,9 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=0, help="only so many items of each set")
     parser.add_argument("--clients", type=int, default=8, help="connections at once (default: 8)")
     parser.add_argument("--beam", type=int, default=1, help="beam of translation (default: 1)")
+    parser.add_argument(
+        "--languages", default="en-de", help="direction of translation (default: en-de)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     chosen = parser.parse_args()
     client = Client(chosen.url)
@@ -128,13 +131,18 @@ def _sentiment(
 
 
 def _multi30k(client: Client, chosen: argparse.Namespace) -> list[Figure]:
-    pairs = load_multi30k(ROOT)["test_2016_flickr"]
+    pairs = load_multi30k(ROOT, *_languages(chosen))["test_2016_flickr"]
     return _translation(client, chosen, "Multi30k test_2016_flickr", pairs.sources, pairs.targets)
 
 
 def _tatoeba(client: Client, chosen: argparse.Namespace) -> list[Figure]:
-    pairs = load_tatoeba(ROOT)["test"]
+    pairs = load_tatoeba(ROOT, *_languages(chosen))["test"]
     return _translation(client, chosen, "Tatoeba test v2021-08-07", pairs.sources, pairs.targets)
+
+
+def _languages(chosen: argparse.Namespace) -> tuple[str, str]:
+    source, _, target = chosen.languages.partition("-")
+    return source, target
 
 
 def _translation(
@@ -145,7 +153,8 @@ def _translation(
     references: Sequence[str],
 ) -> list[Figure]:
     count = chosen.most or len(sources)
-    more = {"source": "en", "target": "de", "beam": chosen.beam}
+    source, target = _languages(chosen)
+    more = {"source": source, "target": target, "beam": chosen.beam}
     asker = _text_asker(client, "/v1/translate", more)
     answers = _ask(asker, sources[:count], title, chosen.clients)
     texts = [result["text"] for answer in answers for result in answer["results"]]

@@ -58,11 +58,16 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
     chosen = QUICK if options.quick else chosen
     if not options.quick and rows < FEW_ROWS:
         chosen = replace(
-            chosen, batch=64, epochs=30, average_decay=0.98, patience=10, small_share=0.0
+            chosen, batch=64, epochs=40, average_decay=0.98, patience=10, small_share=0.0
         )
     if isinstance(network, Mlp):
         chosen = replace(
-            chosen, rate=1.5, bias_rate_factor=1.0, label_smoothing=0.1, small_share=0.0
+            chosen,
+            rate=1.5,
+            matrix_rate=0.0,
+            bias_rate_factor=1.0,
+            label_smoothing=0.1,
+            small_share=0.0,
         )
     if options.origin is not None:
         chosen = replace(chosen, rate_factor=0.5)

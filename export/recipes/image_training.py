@@ -36,10 +36,10 @@ class ImageTraining:
     is learnt first, at half the cost (Tan and Le 2021, arXiv:2104.00298).
     """
 
-    epochs: int = 18
+    epochs: int = 32
     batch: int = 256
     rate: float = 11.5
-    matrix_rate: float = 0.0
+    matrix_rate: float = 0.04
     rate_factor: float = 1.0
     bias_rate_factor: float = 64.0
     momentum: float = 0.85
@@ -47,7 +47,7 @@ class ImageTraining:
     label_smoothing: float = 0.2
     shift: int = 2
     cut_out: int = 4
-    small_share: float = 0.5
+    small_share: float = 0.6
     small: float = 0.75
     average_decay: float = 0.995
     patience: int = 0

@@ -27,7 +27,7 @@ from model_zoo.manifest import DatasetSource
 QUICK_TRAIN, QUICK_TEST, SPLIT_SEED = 900, 100, 0
 CAPTION_COPIES = 2  # captions are few and long: seen twice as often as everyday sentences
 CLOSING_EPOCHS, CLOSING_COPIES = 3, 4  # at the end eight times as often, with half of the others
-LAST_EPOCHS = 6  # everyday sentences are learnt from longest
+LAST_EPOCHS = 3  # everyday sentences are learnt from longest
 VALIDATION_PAIRS = 1000
 
 Named = tuple[tuple[str, str, SentencePairs], ...]
