@@ -7,16 +7,19 @@ from pathlib import Path
 from model_zoo.catalog import Catalog, PublishedModel
 from model_zoo.manifest import Precision
 from model_zoo.manifest import Task as TaskName
+from service.repository.models import precedence
 from service.runtime.providers import choose_variant, cpu_features, parse_providers
 from service.runtime.runner import Runner, make_runner
 from service.runtime.session import usable_providers
+from service.settings import Settings
 from service.tasks.registry import AnyTask, make_task
 
 
 def newest(models: Path, task: TaskName) -> PublishedModel:
-    """The newest version of the first model of this task: the one that the service takes."""
+    """The newest version of this task's default model."""
     catalog = Catalog(models)
-    for ref in sorted(catalog.list(), key=lambda ref: (ref.name, -ref.version)):
+    defaults = Settings().default_models
+    for ref in sorted(catalog.list(), key=lambda ref: precedence(ref.name, ref.version, defaults)):
         published = catalog.open(ref.name, ref.version)
         if published.manifest.task == task:
             return published

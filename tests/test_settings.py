@@ -73,6 +73,8 @@ def test_the_variable_that_every_program_with_opentelemetry_reads_works_too() ->
     [
         ("SLIPWAY_PROVIDERS", "cuda", ("cuda",)),
         ("SLIPWAY_PROVIDERS", "tensorrt, cuda,cpu", ("tensorrt", "cuda", "cpu")),
+        ("SLIPWAY_DEFAULT_MODELS", "mine, de-en-transformer", ("mine", "de-en-transformer")),
+        ("SLIPWAY_DEFAULT_MODELS", ",", ()),
         ("SLIPWAY_STRICT", "false", False),
         ("SLIPWAY_STRICT_PROVIDERS", "1", True),
         ("SLIPWAY_MAX_BODY_BYTES", "4096", 4096),

@@ -78,7 +78,7 @@ class Service:
             registry, self._tracing.model_metrics if self._tracing else ModelMetrics
         )
         self._metrics.describe_build(version)
-        self._models = Models(Lifecycle())
+        self._models = Models(Lifecycle(), settings.default_models)
         read_limits = limits(settings)
         self._access_log = _access_log(seat)
         require_ready = self._models.lifecycle.require_ready

@@ -22,6 +22,7 @@ from service.metrics import Metrics
 from service.predictor import predict
 from service.repository.live import LiveModel
 from service.repository.loading import load
+from service.repository.models import precedence
 from service.repository.options import LoadOptions
 from service.runtime.errors import EngineError
 from service.settings import Settings
@@ -90,9 +91,10 @@ def _named_like_image(path: Path) -> bool:
 
 
 def _choose(task: Task, options: argparse.Namespace) -> PublishedModel:
-    """The newest version of the model that is asked for, or of the task's first by name."""
+    """The newest version of the model that is asked for, or of the task's default."""
     catalog = Catalog(options.models) if options.models else Catalog()
-    for ref in sorted(catalog.list(), key=lambda ref: (ref.name, -ref.version)):
+    defaults = Settings.load().default_models
+    for ref in sorted(catalog.list(), key=lambda ref: precedence(ref.name, ref.version, defaults)):
         if options.model in (None, ref.name) and options.model_version in (None, ref.version):
             published = catalog.open(ref.name, ref.version)
             if published.manifest.task == task and _speaks(published, options):

@@ -3,7 +3,7 @@ ASGI message or a timer of its own. Those cost more than all the rest of a small
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -177,6 +177,11 @@ class DirectExchange(Exchange):
         future.add_done_callback(self._step)
 
     # What the endpoint asks
+
+    def may_say(self, words: Sequence[bytes]) -> bool:
+        """False if the body is here in one piece and holds none of these words."""
+        chunks = self._chunks
+        return len(chunks) != 1 or any(word in chunks[0] for word in words)
 
     async def body(self) -> bytes:
         """The whole body; it is here when the endpoint starts."""

@@ -127,6 +127,10 @@ class Exchange(ABC):
             raise InvalidInput(f"X-Priority must be {' or '.join(PRIORITIES)}.")
         return said
 
+    def may_say(self, words: Sequence[bytes]) -> bool:
+        """False if the body is here and surely holds none of these words."""
+        return True
+
     @abstractmethod
     async def body(self) -> bytes:
         """The whole body; raises Cancelled if the client leaves before its end."""

@@ -22,6 +22,9 @@ from service.tasks.base import TranslationText
 # Longer texts are parsed in a thread, so that nobody else waits for it.
 ON_LOOP_BYTES = 16 << 10
 
+# What chooses between models in a body of JSON; the last one may be how any of them is written.
+CHOICES = (b'"model"', b'"version"', b'"source"', b'"target"', b"\\u")
+
 AnyCall = TypeVar("AnyCall", bound=Call)
 
 
@@ -59,10 +62,13 @@ class NativeApi:
         self._timeout_s = timeout_s
 
     def door(self, task: Task) -> Door:
-        """Refuses what the only model of this task would refuse, whatever the body says."""
+        """Refuses what the model of this task would refuse, whatever the body asks of it."""
+        reads_json = task != "image-classification"
 
         def refusal(exchange: Exchange) -> ServiceError | None:
             live = self._models.only(task)
+            if live is None and reads_json and not exchange.may_say(CHOICES):
+                live = self._models.default(task)
             if live is None or exchange.query_string:  # the query may name something else
                 return None
             found = live.batcher.refusal(exchange.priority(), exchange.timeout_s(self._timeout_s))

@@ -1,6 +1,6 @@
 """Which models are live, and which of them a request means."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from model_zoo.manifest import Task
@@ -18,14 +18,19 @@ class BrokenModel:
     reason: str
 
 
-class Models:
-    """The live models. The default model of a task is named in `defaults`, or the first by name."""
+def precedence(name: str, version: int, defaults: Collection[str]) -> tuple[bool, str, int]:
+    """Sorts models of one task: the first is asked where a request names none."""
+    return name not in defaults, name, -version
 
-    def __init__(self, lifecycle: Lifecycle, defaults: Mapping[Task, str] | None = None) -> None:
+
+class Models:
+    """The live models. A task's default is the one in `defaults`, or else the first by name."""
+
+    def __init__(self, lifecycle: Lifecycle, defaults: Collection[str] = ()) -> None:
         self.lifecycle = lifecycle
         self.live: tuple[LiveModel, ...] = ()
         self.broken: tuple[BrokenModel, ...] = ()
-        self._defaults = dict(defaults or {})
+        self._defaults = frozenset(defaults)
         self._index: dict[tuple[Task, str | None, int | None], LiveModel] = {}
         self._only: dict[Task, LiveModel] = {}
 
@@ -51,6 +56,10 @@ class Models:
         """The one live model for this task; None where a request can choose."""
         return self._only.get(task)
 
+    def default(self, task: Task) -> LiveModel | None:
+        """Who answers a request that names no model, no version and no language, if anybody."""
+        return self._index.get((task, None, None))
+
     def find(self, task: Task, name: str | None = None, version: int | None = None) -> LiveModel:
         """The live model that is meant; UnknownModel says which there are."""
         found = self._index.get((task, name, version))
@@ -75,7 +84,7 @@ class Models:
             )
 
         if name is None and version is None:
-            default = self._index.get(("translation", None, None))
+            default = self.default("translation")
             first = next((model for model in self.live if suits(model)), None)
             found = default if default is not None and suits(default) else first
         else:
@@ -89,7 +98,7 @@ class Models:
 
     def is_default(self, model: LiveModel) -> bool:
         """Whether a request that names no model is answered by this one."""
-        return self._index.get((model.manifest.task, None, None)) is model
+        return self.default(model.manifest.task) is model
 
     def names(self, wanted: Callable[[LiveModel], bool] = lambda model: True) -> str:
         """The live models as a list to read."""
@@ -98,8 +107,10 @@ class Models:
         )
 
     def _default(self, task: Task) -> LiveModel:
-        named = self._index.get((task, self._defaults.get(task), None))
-        return named or next(model for model in self.live if model.manifest.task == task)
+        return min(
+            (model for model in self.live if model.manifest.task == task),
+            key=lambda model: precedence(model.name, int(model.version), self._defaults),
+        )
 
     def _pairs(self) -> str:
         pairs = (model.manifest.preprocessing for model in self.live)

@@ -18,7 +18,9 @@ def _read_bytes(value: object) -> object:
 
 
 def _read_list(value: object) -> object:
-    return tuple(re.split(r"[,\s]+", value.strip(" ,"))) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return tuple(word for word in re.split(r"[,\s]+", value) if word)
 
 
 Provider = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
@@ -26,6 +28,7 @@ Variant = Literal["auto", "fp32", "int8", "fp16"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "text"]
 Bytes = Annotated[int, BeforeValidator(_read_bytes)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_read_list)]
 Providers = Annotated[tuple[Provider, ...], BeforeValidator(_read_list)]
 
 

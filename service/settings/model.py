@@ -13,6 +13,7 @@ from service.settings.kinds import (
     Bytes,
     LogFormat,
     LogLevel,
+    Names,
     Providers,
     Variant,
     count,
@@ -32,6 +33,11 @@ class Settings(BaseModel):
 
     models: Path | None = setting(
         None, "folder of published models; by default those that come with Slipway", "a folder"
+    )
+    default_models: Names = setting(
+        ("en-de-transformer",),
+        "models that answer a request that names none; else the first of the task by name",
+        "a list of names",
     )
     host: str = setting(
         "127.0.0.1", "address to listen on; 0.0.0.0 lets others in", "an address", min_length=1

@@ -45,9 +45,13 @@ def test_the_default_is_the_newest_version_of_the_first_name(make: Make) -> None
 
 
 def test_the_default_may_be_named(make: Make) -> None:
-    models = Models(Lifecycle(), {"image-classification": "beta"})
-    models.serve([make("alpha", 1), make("beta", 1)])
-    assert models.find("image-classification").name == "beta"
+    models = Models(Lifecycle(), ["other", "beta"])
+    assert models.default("image-classification") is None
+    models.serve([make("alpha", 1), make("beta", 1), make("beta", 2)])
+    found = models.find("image-classification")
+    assert (found.name, found.version) == ("beta", "2")
+    assert models.default("image-classification") is found
+    assert models.default("translation") is None
 
 
 def test_only_one_model_of_a_task_leaves_a_request_no_choice(make: Make) -> None:
