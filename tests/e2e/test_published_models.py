@@ -54,3 +54,13 @@ def test_a_plain_sentence_is_translated(server: Server) -> None:
     (result,) = answer.json()["results"]
     assert "Hund" in result["text"]
     assert result["truncated"] is False
+
+
+def test_german_is_translated_back_where_that_is_asked_for(server: Server) -> None:
+    models = server.client.get("/v1/models").json()["models"]
+    if not any(model["preprocessing"].get("source") == "de" for model in models):
+        pytest.skip("no model that reads German is published")
+    asked = {"text": "Ein Hund rennt über die Straße.", "source": "de", "target": "en"}
+    (result,) = server.client.post("/v1/translate", json=asked).json()["results"]
+    assert "dog" in result["text"]
+    assert (result["source"], result["target"]) == ("de", "en")
