@@ -51,7 +51,7 @@ def describe(live: LiveModel, models: Models) -> dict[str, Any]:
         "variant": live.variant,
         "providers": dict(live.placement),
         "self_test": _self_test(live.self_tests),
-        "preprocessing": manifest.preprocessing.model_dump(mode="json", exclude_none=True),
+        "preprocessing": manifest.preprocessing.model_dump(mode="json"),
         "limits": manifest.limits.model_dump(mode="json", exclude_none=True),
         "latency": describe_latency(manifest, live.batcher),
         "variants": [
