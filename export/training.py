@@ -20,6 +20,7 @@ from export.progress import TrainingProgress
 
 Batch = Any
 Scores = dict[str, float]
+Score = tuple[float, float]  # what decides, and what decides between equals
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Trainer:
         self.average = deepcopy(network).requires_grad_(False) if plan.average_decay else network
         self.history = History()
         self._epoch = self._step = 0
-        self._best: tuple[float, dict[str, Tensor]] | None = None
+        self._best: tuple[Score, dict[str, Tensor]] | None = None
         self._stale = 0
 
     def run(self) -> History:
@@ -170,7 +171,8 @@ class Trainer:
         self.history.seconds += seconds
         row = {"epoch": float(self._epoch), "loss": loss, "seconds": round(seconds, 1), **scores}
         self.history.rows.append(row)
-        score = scores[self.plan.metric]
+        # Few validation items often tie: then the network that is surer of them is better.
+        score = (scores[self.plan.metric], -scores.get("validation_loss", 0.0))
         if self._best is None or score > self._best[0]:
             weights = {k: v.detach().cpu().clone() for k, v in self.average.state_dict().items()}
             self._best, self._stale = (score, weights), 0

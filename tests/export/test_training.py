@@ -1,7 +1,7 @@
 """The training loop, on networks of a few numbers."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,13 +199,16 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_old_one(tmp_path: Pat
 class Scripted:
     """Validation scores in a fixed order, and the weights that were judged."""
 
-    def __init__(self, *scores: float) -> None:
+    def __init__(self, *scores: float, losses: Sequence[float] = ()) -> None:
         self._scores = iter(scores)
+        self._losses = iter(losses)
         self.judged: list[dict[str, Tensor]] = []
 
     def __call__(self, network: nn.Module) -> Scores:
         self.judged.append({name: v.clone() for name, v in network.state_dict().items()})
-        return {"accuracy": next(self._scores)}
+        loss = next(self._losses, None)
+        known = {} if loss is None else {"validation_loss": loss}
+        return {"accuracy": next(self._scores), **known}
 
 
 def scripted(folder: Path, scores: Scripted, **fields: Any) -> tuple[Trainer, History]:
@@ -229,6 +232,13 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path: Path) -> None:
     scores = Scripted(0.5, 0.6, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
     trained, _ = scripted(tmp_path, scores)
     assert_equal(weights(trained), scores.judged[2])
+
+
+def test_of_equals_the_surer_network_is_kept(tmp_path: Path) -> None:
+    losses = (2.0, 0.5, 0.7, 0.3, 0.3, 0.1, 0.4, 0.2)
+    scores = Scripted(0.5, 0.9, 0.9, 0.9, 0.9, 0.8, 0.9, 0.7, losses=losses)
+    trained, _ = scripted(tmp_path, scores)
+    assert_equal(weights(trained), scores.judged[3])
 
 
 def test_the_best_weights_survive_a_kill(tmp_path: Path) -> None:
