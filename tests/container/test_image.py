@@ -89,24 +89,25 @@ def container(bare_image: str, zoo: Path) -> Iterator[Container]:
 
 
 def test_it_is_small_without_models(bare_image: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert size_of(bare_image, capsys) <= 400 * MEGABYTES
+    assert size_of(bare_image, capsys, built=250) <= 400 * MEGABYTES
 
 
 def test_it_is_small_with_the_published_models(
     full_image: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert size_of(full_image, capsys) <= 480 * MEGABYTES
+    assert size_of(full_image, capsys, built=330) <= 480 * MEGABYTES
 
 
-def size_of(image: str, capsys: pytest.CaptureFixture[str]) -> int:
-    """In bytes, uncompressed, with its base; at most 250 MB of it are built here."""
+def size_of(image: str, capsys: pytest.CaptureFixture[str], built: int) -> int:
+    """In bytes, uncompressed, with its base; at most `built` MB of it are built here, so that a
+    base of 150 MB leaves the whole within its bounds too."""
     whole = int(inspect(image, kind="image")["Size"])
     base = int(inspect(BASE_IMAGE, kind="image")["Size"])
     with capsys.disabled():
         sys.stdout.write(
             f"\n{image}: {whole / MEGABYTES:.0f} MB, {base / MEGABYTES:.0f} of them {BASE_IMAGE}\n"
         )
-    assert whole - base <= 250 * MEGABYTES
+    assert whole - base <= built * MEGABYTES
     return whole
 
 
