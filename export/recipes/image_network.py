@@ -17,10 +17,18 @@ from export.transfer.source import Published, Source
 from model_zoo.manifest import ImageInput
 
 SIDE = 32
-QUICK = ImageTraining(epochs=8, batch=100, average_decay=0.9, small_share=0.0)
-ON_GPU = ImageTraining(epochs=64, batch=512, cut_out=8, average_decay=0.998)
+QUICK = ImageTraining(
+    epochs=8,
+    batch=100,
+    average_decay=0.9,
+    small_share=0.0,
+    label_smoothing=0.2,
+    shift=2,
+    cut_out=4,
+)
+ON_GPU = ImageTraining(epochs=64, batch=512, average_decay=0.998)
 QUICK_WIDTHS = (16, 32, 48)
-WIDTHS = (48, 160, 256)
+WIDTHS = (64, 256, 256)
 FEW_ROWS = 10_000
 SEEN_FIRST = 5000  # images that the first statistics of a network are taken from
 
@@ -58,7 +66,14 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
     chosen = QUICK if options.quick else chosen
     if not options.quick and rows < FEW_ROWS:
         chosen = replace(
-            chosen, batch=64, epochs=40, average_decay=0.98, patience=10, small_share=0.0
+            chosen,
+            batch=64,
+            epochs=40,
+            average_decay=0.98,
+            patience=10,
+            small_share=0.0,
+            shift=2,
+            cut_out=4,
         )
     if isinstance(network, Mlp):
         chosen = replace(
