@@ -6,6 +6,8 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
+from export.devices import product_dtype
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
@@ -13,8 +15,7 @@ class Muon(torch.optim.Optimizer):
     """For weight matrices and convolutions (Jordan 2024, https://kellerjordan.github.io/posts/muon).
 
     Updates are scaled to the size of Adam's (Liu et al. 2025, arXiv:2502.16982), so that one
-    learning rate suits both. In fp32, because bf16 products are emulated on many CPUs. A
-    convolution counts as the matrix [filters, all that a filter sees].
+    learning rate suits both. A convolution counts as the matrix [filters, all that a filter sees].
     """
 
     def __init__(
@@ -44,13 +45,16 @@ class Muon(torch.optim.Optimizer):
         momentum = state.setdefault("momentum", torch.zeros_like(matrix))
         momentum.lerp_(matrix.grad, 1 - group["momentum"])
         flat = matrix.grad.lerp(momentum, group["momentum"]).flatten(1)
-        update = orthogonalised(flat).view_as(matrix)
+        update = orthogonalised(flat.to(product_dtype(flat.device))).to(matrix.dtype)
         matrix.mul_(1 - group["lr"] * group["weight_decay"])
-        matrix.add_(update, alpha=-group["lr"] * 0.2 * max(flat.shape) ** 0.5)
+        matrix.add_(update.view_as(matrix), alpha=-group["lr"] * 0.2 * max(flat.shape) ** 0.5)
 
 
 def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
-    """The matrix with all its singular values moved near one, by Newton-Schulz iteration."""
+    """The matrix with all its singular values moved near one, by Newton-Schulz iteration.
+
+    In the precision of the matrix; bf16 is enough.
+    """
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix

@@ -36,7 +36,7 @@ class ImageTraining:
     is learnt first, at half the cost (Tan and Le 2021, arXiv:2104.00298).
     """
 
-    epochs: int = 44
+    epochs: int = 40
     batch: int = 256
     rate: float = 11.5
     matrix_rate: float = 0.04

@@ -5,6 +5,12 @@ from torch import Tensor, nn
 from export.optimizers import Muon, orthogonalised, split_parameters
 
 
+@pytest.fixture(autouse=True)
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same digits on every processor; a test that wants bf16 says so."""
+    monkeypatch.setattr("export.optimizers.product_dtype", lambda device: torch.float32)
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (20, 6), (6, 20)])
 def test_all_directions_get_about_the_same_size(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
@@ -76,6 +82,20 @@ def test_a_step_has_the_size_of_its_rate_whatever_the_gradient() -> None:
     torch.testing.assert_close(moves[0], moves[1], rtol=1e-3, atol=1e-5)
     # the size of Adam's: about a fifth of the rate an entry
     assert float(moves[0].square().mean().sqrt()) == pytest.approx(0.2 * 0.1, rel=0.3)
+
+
+def test_half_precision_takes_nearly_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(4)
+    gradient, moves = torch.randn(12, 40), []
+    for dtype in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr("export.optimizers.product_dtype", lambda device, d=dtype: d)
+        weight = nn.Parameter(torch.zeros(12, 40))
+        weight.grad = gradient.clone()
+        Muon([weight], lr=0.1).step()
+        assert weight.dtype == torch.float32
+        moves.append(weight.detach())
+    apart = (moves[0] - moves[1]).norm() / moves[0].norm()
+    assert 0 < apart < 0.05
 
 
 def test_weight_decay_shrinks_what_has_no_gradient_to_follow() -> None:
