@@ -55,7 +55,10 @@ TASKS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if getattr(parsed, "rate", None) and not parsed.origin:
+        parser.error("--rate is for what --from begins with: name that too")
     tasks = list(TASKS) if parsed.task == "all" else [parsed.task]
     try:
         if parsed.task == "check":
@@ -114,6 +117,7 @@ def _options(task: str, parsed: argparse.Namespace) -> Options:
         fresh=parsed.fresh,
         languages=getattr(parsed, "languages", ("en", "de")),
         origin=getattr(parsed, "origin", None),
+        rate=getattr(parsed, "rate", None),
         image_network=getattr(parsed, "image_network", None),
         text_network=getattr(parsed, "text_network", None),
         half=getattr(parsed, "half", False),
@@ -198,6 +202,11 @@ def _add_own(command: argparse.ArgumentParser, task: str) -> None:
         metavar="MODEL",
         help="begin with the weights of NAME, NAME/VERSION or a checkpoint.pt instead of afresh",
     )
+    command.add_argument(
+        "--rate",
+        type=_share,
+        help="with --from: share of the usual learning rates (default: 0.2 to 0.5 by recipe)",
+    )
     if task == "translation":
         _add_languages(command)
         return
@@ -234,6 +243,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1")
+    return share
 
 
 def _existing(text: str) -> Path:

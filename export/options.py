@@ -24,7 +24,8 @@ class Options:
 
     data: the user's own data, or None for the recipe's public data sets. quick: a tiny version on
     a few hundred rows, with lower gates. epochs: None for the recipe's own number. origin: the
-    published model or checkpoint whose weights a network begins with. *_network: the kind of
+    published model or checkpoint whose weights a network begins with. rate: share of the usual
+    learning rates that those weights move at, None for the recipe's own. *_network: the kind of
     network, None for the recipe's own or that of `origin`. half: publish a variant in half
     precision too.
     """
@@ -41,6 +42,7 @@ class Options:
     languages: tuple[str, str] = ("en", "de")
     targets: Path | None = None
     origin: str | None = None
+    rate: float | None = None
     image_network: ImageKind | None = None
     text_network: TextKind | None = None
     half: bool = False

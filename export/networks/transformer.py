@@ -39,14 +39,27 @@ class Attention(nn.Module):
         self, query_NTD: Tensor, key_NSD: Tensor, value_NSD: Tensor, keep: Tensor | None
     ) -> Tensor:
         query, key, value = (self._split(x) for x in (query_NTD, key_NSD, value_NSD))
-        mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=keep, is_causal=keep is None
-        )
+        mixed = attend(query, key, value, keep)
         out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x_NTD: Tensor) -> Tensor:
         return x_NTD.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+def attend(query_NHTD: Tensor, key_NHSD: Tensor, value_NHSD: Tensor, keep: Tensor | None) -> Tensor:
+    """Scaled dot-product attention [N, H, T, D]. keep: the keys that count, broadcast to
+    [N, H, T, S]; None: those up to the query's own place."""
+    if query_NHTD.dtype != torch.bfloat16 or query_NHTD.is_cuda:
+        return functional.scaled_dot_product_attention(
+            query_NHTD, key_NHSD, value_NHSD, attn_mask=keep, is_causal=keep is None
+        )
+    # torch's fused kernel takes five times as long to learn from short bf16 sequences on a CPU
+    if keep is None:
+        keep = torch.ones(query_NHTD.shape[2], key_NHSD.shape[2], dtype=torch.bool).tril()
+    scores = query_NHTD @ key_NHSD.transpose(2, 3) * query_NHTD.shape[3] ** -0.5
+    weights: Tensor = scores.masked_fill(~keep, float("-inf")).softmax(3).to(query_NHTD.dtype)
+    return weights @ value_NHSD
 
 
 class FeedForward(nn.Sequential):

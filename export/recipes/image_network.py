@@ -68,7 +68,7 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
         chosen = replace(
             chosen,
             batch=64,
-            epochs=40,
+            epochs=48,
             average_decay=0.98,
             patience=10,
             small_share=0.0,
@@ -85,7 +85,7 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
             small_share=0.0,
         )
     if options.origin is not None:
-        chosen = replace(chosen, rate_factor=0.5)
+        chosen = replace(chosen, rate_factor=options.rate or 0.5)
     usual_rows = QUICK_TRAIN if options.quick else 0
     epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=chosen.epochs)
     return replace(chosen, epochs=epochs, seed=options.seed)

@@ -62,7 +62,7 @@ def settings(options: Options, rows: int) -> SentimentTraining:
             buckets=BUCKETS_FOR_FEW,
         )
     if options.origin is not None:
-        chosen = replace(chosen, rate_factor=0.25)
+        chosen = replace(chosen, rate_factor=options.rate or 0.25)
     usual_rows = QUICK_TRAIN if options.quick else 0
     epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=chosen.epochs)
     return replace(chosen, epochs=epochs, seed=options.seed)

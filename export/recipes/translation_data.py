@@ -96,10 +96,7 @@ def _public(options: Options) -> TranslationData:
     )
     if options.quick:
         return _quick(captions)
-    # Who begins with what a translator learnt has little to learn from captions, and no rounds.
-    afresh = options.origin is None
-    copies = CAPTION_COPIES if afresh else 1
-    train = SentencePairs.joined([everyday["train"], *[captions["train"]] * copies])
+    train = SentencePairs.joined([everyday["train"], *[captions["train"]] * CAPTION_COPIES])
     validation = SentencePairs.joined(
         [everyday["dev"].take(range(VALIDATION_PAIRS)), captions["val"]]
     )
@@ -118,7 +115,8 @@ def _public(options: Options) -> TranslationData:
         tuple(test),
         texts,
         is_public=True,
-        closing=_closing(everyday["train"], captions["train"]) if afresh else (),
+        # Who begins with what a translator learnt goes on with all of it alike.
+        closing=() if options.origin else _closing(everyday["train"], captions["train"]),
         reported=_reported(root, source, target),
     )
 

@@ -40,9 +40,10 @@ def settings(options: Options, rows: int, *, turned: bool = False) -> Translatio
     chosen = ON_GPU if fastest_device().type == "cuda" else TranslationTraining()
     chosen = QUICK if options.quick else chosen
     if turned:
-        chosen = replace(chosen, epochs=chosen.epochs + 1)  # no closing rounds follow
+        # no closing rounds follow
+        chosen = replace(chosen, epochs=chosen.epochs + 1, rate_factor=options.rate or 1.0)
     elif options.origin is not None:
-        chosen = replace(chosen, rate_factor=0.2)
+        chosen = replace(chosen, rate_factor=options.rate or 0.2)
     usual_rows = QUICK_TRAIN if options.quick else 0
     epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=chosen.epochs)
     return replace(chosen, epochs=epochs, seed=options.seed)

@@ -53,6 +53,16 @@ def export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     return CommandLine(tmp_path, capsys)
 
 
+@pytest.mark.parametrize("rate", ["0", "-1", "1.5", "fast"])
+def test_a_rate_is_a_share(capsys: pytest.CaptureFixture[str], rate: str) -> None:
+    words = ("translation", "--from", "en-de-transformer", f"--rate={rate}")
+    assert f"'{rate}' is not a number above 0 and up to 1" in usage_error(capsys, *words)
+
+
+def test_a_rate_needs_something_to_begin_with(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--from" in usage_error(capsys, "image-classification", "--rate", "0.5")
+
+
 def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as stopped:
         main(words)

@@ -74,11 +74,20 @@ def test_large_logits_do_not_overflow() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_it_stays_exact_inside_mixed_precision() -> None:
+def test_mixed_precision_rounds_products_and_sums_exactly() -> None:
     torch.manual_seed(0)
-    hidden, weight, bias = torch.randn(9, 8), torch.randn(20, 8), torch.randn(20)
-    target = torch.randint(0, 20, (9,))
-    expected = linear_cross_entropy(hidden, weight, bias, target, 0.1)
-    with torch.autocast("cpu", torch.bfloat16):
-        found = linear_cross_entropy(hidden, weight, bias, target, 0.1)
-    assert torch.equal(found, expected)
+    rows, vocabulary = 9 + 4 * CHUNK, 20
+    hidden, weight = torch.randn(rows, 8), torch.randn(vocabulary, 8)
+    bias, target = torch.randn(vocabulary), torch.randint(0, vocabulary, (rows,))
+    results = []
+    for mixed in (False, True):
+        inputs = [x.clone().requires_grad_() for x in (hidden, weight, bias)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = linear_cross_entropy(*inputs, target, 0.1)
+        loss.backward()
+        results.append([loss.detach(), *(x.grad for x in inputs if x.grad is not None)])
+    exact, found = results
+    assert all(one.dtype == torch.float32 for one in found)
+    for wanted, got in zip(exact, found, strict=True):
+        apart = float((got - wanted).norm() / wanted.norm())
+        assert 0 < apart < 0.01

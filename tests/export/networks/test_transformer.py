@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from export.networks.greedy import decode_greedily
-from export.networks.transformer import sinusoids
+from export.networks.transformer import attend, sinusoids
 from tests.export.tiny_networks import BOS, EOS, PAD, TRANSLATIONS, sentences, transformer
 
 
@@ -19,6 +19,24 @@ def test_a_sentence_has_the_same_logits_alone_and_padded() -> None:
     assert together.shape == (2, 6, TRANSLATIONS.vocabulary)
     torch.testing.assert_close(network(source[:1, :4], target[:1]), together[:1])
     torch.testing.assert_close(network(source[1:], target[1:]), together[1:])
+
+
+@pytest.mark.parametrize("kept", [(5, 3, 1), None], ids=["padded", "causal"])
+def test_attention_in_half_precision_is_that_of_torch(kept: tuple[int, ...] | None) -> None:
+    torch.manual_seed(0)
+    keep, gradient = None, torch.randn(3, 2, 5, 4)
+    if kept is not None:
+        keep = (torch.arange(5) < torch.tensor(kept)[:, None])[:, None, None]
+    whole = [torch.randn(3, 2, 5, 4).bfloat16().float() for _ in range(3)]
+    results = []
+    for dtype in (torch.float32, torch.bfloat16):
+        inputs = [x.to(dtype).requires_grad_() for x in whole]
+        mixed = attend(*inputs, keep)
+        assert mixed.dtype == dtype
+        mixed.backward(gradient.to(dtype))
+        results.append([mixed.detach().float(), *(x.grad.float() for x in inputs)])  # type: ignore[union-attr]
+    for exact, found in zip(*results, strict=True):
+        assert float((found - exact).norm() / exact.norm()) < 0.02
 
 
 @torch.no_grad()

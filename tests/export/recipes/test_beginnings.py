@@ -67,6 +67,14 @@ def test_what_was_learnt_before_moves_slower() -> None:
         assert 0 < after < 1
 
 
+def test_the_user_may_say_how_fast_it_moves_on() -> None:
+    started = Options(HERE, HERE, origin="reviews-lstm", rate=0.7)
+    resnet = ResNet(RESNET)
+    assert sentiment_network.settings(started, ROWS).rate_factor == 0.7
+    assert translation_network.settings(started, ROWS).rate_factor == 0.7
+    assert image_network.settings(started, resnet, ROWS).rate_factor == 0.7
+
+
 def test_a_translator_turned_round_moves_as_fast_as_a_new_one() -> None:
     started = Options(HERE, HERE, origin="en-de-transformer", languages=("de", "en"))
     turned = translation_network.settings(started, ROWS, turned=True)
