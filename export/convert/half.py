@@ -1,7 +1,5 @@
 """Graphs in half precision, for GPUs: half the bytes, and on tensor cores several times as fast."""
 
-from copy import deepcopy
-
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
@@ -15,7 +13,7 @@ def in_half(graph: onnx.ModelProto) -> onnx.ModelProto:
     A CPU has kernels for few of its operators, and ONNX Runtime computes the others in float32
     there: such a graph can be examined on any machine, and is slow without a GPU.
     """
-    half = OnnxModel(convert_float_to_float16(deepcopy(graph), keep_io_types=True))
+    half = OnnxModel(convert_float_to_float16(graph, keep_io_types=True))
     half.topological_sort()  # the casts of the inputs were added at the end
     converted: onnx.ModelProto = half.model
     return converted

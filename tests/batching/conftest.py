@@ -9,7 +9,7 @@ from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel
 from service.batching.policy import BatchPolicy
 from service.batching.sharing import Sharing
-from service.batching.surroundings import Surroundings
+from service.batching.surroundings import Surroundings, TurnNow, no_turn
 from tests.batching.doubles import Clock, GatedRunner, Recorder, SteppedLoop
 
 MakeBatcher = Callable[..., Batcher[int, Any]]
@@ -46,6 +46,8 @@ def make_batcher(clock: Clock, runner: GatedRunner, observer: Recorder) -> Itera
         run: Any = None,
         sharing: Sharing[int] | None = None,
         latency: LatencyModel | None = None,
+        is_quick: Callable[[int], bool] | None = None,
+        turn_now: TurnNow = no_turn,
         **rules: Any,
     ) -> Batcher[int, Any]:
         rules = {"max_batch_size": 8, "max_queue_size": 100} | rules
@@ -56,7 +58,11 @@ def make_batcher(clock: Clock, runner: GatedRunner, observer: Recorder) -> Itera
             clock=clock,
             observer=observer,
             surroundings=Surroundings(
-                latency=latency or LatencyModel(), sharing=sharing, chance=lambda: 0.0
+                latency=latency or LatencyModel(),
+                turn_now=turn_now,
+                is_quick=is_quick,
+                sharing=sharing,
+                chance=lambda: 0.0,
             ),
         )
         made.append(batcher)

@@ -260,3 +260,14 @@ def test_who_cannot_wait_gets_a_core_that_is_free_and_is_booked_for_it(clock: Cl
     with again:
         clock.advance(1.0)
     assert late.used_s == 1.0, "it began where the last turn began, at 0"
+
+
+def test_an_idle_account_that_cannot_wait_saves_nothing_up_either(clock: Clock) -> None:
+    cores, busy, idle = Cores(1, clock), Account(), Account()
+    for _ in range(10):
+        use(cores, busy, clock, 1.0)
+    turn_ = cores.turn_now(idle)
+    assert turn_ is not None
+    with turn_:
+        clock.advance(1.0)
+    assert idle.used_s == 10.0, "it began where the last turn began, at 9"

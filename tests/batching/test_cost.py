@@ -1,6 +1,7 @@
 """What the latency model makes of what it is told, by numbers that are known beforehand."""
 
 import random
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
@@ -106,6 +107,24 @@ def test_every_early_batch_is_learnt_from_at_once() -> None:
         model.measured(1, 1, 0.01 * number)
         expected_s.append(model.seconds(1, 1))
     assert expected_s == sorted(set(expected_s))
+
+
+def faded_mean(observed: Sequence[tuple[float, float]]) -> float:
+    """Of (weight, seconds), oldest first: each counts 2 % less than the one after it."""
+    weights = [weight * 0.98**age for age, (weight, _) in enumerate(reversed(observed))]
+    seconds = [took_s for _, took_s in reversed(observed)]
+    return sum(w * s for w, s in zip(weights, seconds, strict=True)) / sum(weights)
+
+
+def test_each_batch_is_learnt_from_once_and_fades_with_every_later_one() -> None:
+    model = LatencyModel()
+    observed: list[tuple[float, float]] = []
+    for seconds, batches in ((1.0, 32), (2.0, 32), (1.5, 64)):  # each ends with a lesson
+        expected_s = model.seconds(1, 1) or seconds
+        for _ in range(batches):
+            model.measured(1, 1, seconds)
+        observed += [(expected_s**-2, seconds)] * batches
+        assert model.seconds(1, 1) == pytest.approx(faded_mean(observed))
 
 
 def test_a_batch_that_took_no_time_tells_nothing() -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,17 +13,17 @@ from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel, Parts
 from service.batching.inline import COMPANY_S, LONGEST_S
 from service.batching.isolation import Stoppable
-from service.batching.policy import BatchPolicy
-from service.batching.surroundings import Surroundings
+from service.batching.sharing import AnswerCache, Sharing
 from service.errors import InferenceFailed
 from tests.batching.doubles import Clock, Recorder
 from tests.batching.known import Known
+
+MakeBatcher = Callable[..., Batcher[int, Any]]
 
 pytestmark = pytest.mark.anyio
 
 FAR = 1e6
 SHORT = Parts(step_s=LONGEST_S / 10)  # a part of cost 10 is just short enough
-MakeInline = Callable[..., Batcher[int, Any]]
 
 
 class Threads:
@@ -68,36 +69,18 @@ def cores() -> FewCores:
 
 
 @pytest.fixture
-def make(clock: Clock, observer: Recorder, model: Threads, cores: FewCores) -> Iterator[MakeInline]:
-    made: list[Batcher[int, Any]] = []
-
-    def make(
-        run: Any = None, *, workers: int = 1, latency: LatencyModel | None = None, **rules: Any
-    ) -> Batcher[int, Any]:
-        batcher = Batcher[int, Any](
-            run or model,
-            BatchPolicy(**{"max_batch_size": 8, "max_queue_size": 100} | rules),
-            workers=workers,
-            clock=clock,
-            observer=observer,
-            surroundings=Surroundings(
-                latency=latency or Known(SHORT),
-                turn_now=cores.turn_now,
-                is_quick=lambda part: part != 13,
-            ),
-        )
-        made.append(batcher)
-        return batcher
-
-    yield make
-    for batcher in made:
-        batcher.close()
-        assert batcher.join(timeout_s=5.0)
-    assert observer.at_work == 0
+def make(make_batcher: MakeBatcher, model: Threads, cores: FewCores) -> MakeBatcher:
+    return partial(
+        make_batcher,
+        run=model,
+        latency=Known(SHORT),
+        is_quick=lambda part: part != 13,
+        turn_now=cores.turn_now,
+    )
 
 
 async def test_a_short_item_that_is_alone_runs_on_the_event_loop(
-    make: MakeInline, model: Threads, cores: FewCores, observer: Recorder
+    make: MakeBatcher, model: Threads, cores: FewCores, observer: Recorder
 ) -> None:
     batcher = make()
     assert await batcher.submit(7, cost=10, deadline=FAR) == 7
@@ -115,21 +98,21 @@ async def test_a_short_item_that_is_alone_runs_on_the_event_loop(
     ids=["it would run too long", "it is not quick to prepare"],
 )
 async def test_what_would_hold_up_the_loop_goes_to_a_worker(
-    make: MakeInline, model: Threads, part: int, cost: int
+    make: MakeBatcher, model: Threads, part: int, cost: int
 ) -> None:
     assert await make().submit(part, cost=cost, deadline=FAR) == part
     assert model.on_loop == []
 
 
 async def test_before_anything_was_measured_a_worker_runs_it(
-    make: MakeInline, model: Threads
+    make: MakeBatcher, model: Threads
 ) -> None:
     assert await make(latency=LatencyModel()).submit(7, deadline=FAR) == 7
     assert model.on_loop == []
 
 
 async def test_items_that_come_together_run_together_in_a_worker(
-    make: MakeInline, model: Threads
+    make: MakeBatcher, model: Threads
 ) -> None:
     batcher = make()
     calls = (batcher.submit(part, deadline=FAR) for part in (1, 2, 3))
@@ -138,8 +121,22 @@ async def test_items_that_come_together_run_together_in_a_worker(
     assert model.on_loop == []
 
 
+async def test_what_shares_an_item_or_has_a_kept_answer_needs_no_run(
+    make: MakeBatcher, model: Threads, observer: Recorder
+) -> None:
+    cache = AnswerCache(100, lambda key, answer: 1)
+    batcher = make(sharing=Sharing(lambda part: part, cache))
+    together = (batcher.submit(1, deadline=FAR) for _ in range(2))
+    assert await asyncio.gather(*together) == [1, 1]
+    assert await batcher.submit(1, deadline=FAR) == 1
+    assert await batcher.submit_many([1, 1], deadline=FAR) == [1, 1]
+    assert observer.look_ups == {"miss": 1, "shared": 1, "hit": 3}
+    assert model.on_loop == [[1]]
+    assert len(model.runs) == 1
+
+
 async def test_without_a_free_core_a_worker_waits_for_one(
-    make: MakeInline, model: Threads, cores: FewCores
+    make: MakeBatcher, model: Threads, cores: FewCores
 ) -> None:
     cores.is_free = False
     assert await make().submit(7, deadline=FAR) == 7
@@ -147,7 +144,7 @@ async def test_without_a_free_core_a_worker_waits_for_one(
 
 
 async def test_an_item_that_is_to_wait_for_company_waits(
-    make: MakeInline, model: Threads, clock: Clock
+    make: MakeBatcher, model: Threads, clock: Clock
 ) -> None:
     batcher = make(max_batch_size=2, max_queue_delay_s=1.0)
     first = asyncio.create_task(batcher.submit(1, deadline=FAR))
@@ -160,7 +157,7 @@ async def test_an_item_that_is_to_wait_for_company_waits(
     assert model.on_loop == []
 
 
-async def test_an_error_is_the_answer_of_its_item_alone(make: MakeInline, model: Threads) -> None:
+async def test_an_error_is_the_answer_of_its_item_alone(make: MakeBatcher, model: Threads) -> None:
     batcher = make()
     with pytest.raises(InferenceFailed):
         await batcher.submit(-1, deadline=FAR)
@@ -169,7 +166,9 @@ async def test_an_error_is_the_answer_of_its_item_alone(make: MakeInline, model:
     assert batcher.outcomes == {"failed": 1, "ok": 1}
 
 
-async def test_a_model_that_can_be_stopped_runs_there_too(make: MakeInline, model: Threads) -> None:
+async def test_a_model_that_can_be_stopped_runs_there_too(
+    make: MakeBatcher, model: Threads
+) -> None:
     stops: list[threading.Event] = []
 
     def new_stop() -> threading.Event:
@@ -180,14 +179,14 @@ async def test_a_model_that_can_be_stopped_runs_there_too(make: MakeInline, mode
         assert not stop.is_set()
         return model(parts)
 
-    batcher = make(Stoppable(run, new_stop))
+    batcher = make(run=Stoppable(run, new_stop))
     assert [await batcher.submit(part, deadline=FAR) for part in (1, 2)] == [1, 2]
     assert model.on_loop == [[1], [2]]
     assert len(stops) == 1, "nobody could ask for it, so one serves all"
 
 
 async def test_several_workers_serve_side_by_side_who_came_during_a_run(
-    make: MakeInline, model: Threads, clock: Clock
+    make: MakeBatcher, model: Threads, clock: Clock
 ) -> None:
     batcher = make(workers=2)
     loop, others = asyncio.get_running_loop(), []
@@ -210,7 +209,7 @@ async def test_several_workers_serve_side_by_side_who_came_during_a_run(
 
 
 async def test_nothing_is_lost_when_the_model_closes_before_its_turn(
-    make: MakeInline, model: Threads
+    make: MakeBatcher, model: Threads
 ) -> None:
     batcher = make()
     call = asyncio.create_task(batcher.submit(1, deadline=FAR))

@@ -178,6 +178,7 @@ def test_a_deadline_counts_the_padding_of_those_who_would_come_along() -> None:
     [
         ([], 0.0, "idle"),
         ([8], 0.0, "idle"),
+        ([8], 0.1, "age"),
         ([8, 8, 8], 0.0, "idle"),
         ([8, 8, 8], 0.1, "age"),
         ([8] * 4, 0.0, "full"),
@@ -191,9 +192,18 @@ def test_a_batch_says_why_it_is_not_larger(
     assert choose(costs, delay_s=delay_s).reason == reason
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.1])
+def test_where_one_makes_a_batch_every_batch_is_full(delay_s: float) -> None:
+    policy = BatchPolicy(max_batch_size=1, max_queue_size=9, max_queue_delay_s=delay_s)
+    assert policy.choose([8]) == Choice((0,), "full")
+    assert policy.choose([8, 8]) == Choice([0], "full")
+
+
 def test_a_run_with_little_room_takes_no_more_than_fit() -> None:
     assert list(POLICY.choose([5] * 9, 2).places) == [0, 1]
     assert POLICY.choose([5] * 9, 2).reason == "full"
+    assert POLICY.choose([5], 2) == Choice((0,), "age")
+    assert POLICY.choose([5], 1) == Choice((0,), "full")
     assert list(POLICY.choose([5] * 9, 50).places) == [0, 1, 2, 3]
 
 

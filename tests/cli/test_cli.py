@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from model_zoo.catalog import Catalog
 from service.cli import main
 from service.cli.serve import usual_workers
 from tests import tiny_zoo
@@ -72,6 +73,28 @@ def test_images_and_texts_may_be_mixed(
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert (first["model"], len(first["results"])) == (tiny_zoo.IMAGES, 2)
     assert (second["model"], len(second["results"])) == (tiny_zoo.TEXTS, 1)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "name", "version"),
+    [("", "alpha", "1"), ("beta", "beta", "2"), ("other, beta", "beta", "2")],
+)
+def test_the_settings_may_name_the_model_that_answers(
+    defaults: str,
+    name: str,
+    version: str,
+    tmp_path: Path,
+    red: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    catalog = Catalog(tmp_path / "zoo")
+    for published in (("alpha", 1), ("beta", 1), ("beta", 2)):
+        tiny_zoo.publish_images(catalog, *published)
+    monkeypatch.setenv("SLIPWAY_DEFAULT_MODELS", defaults)
+    assert main(["predict", "--models", str(catalog.root), "--json", red]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["model"], told["version"]) == (name, version)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import psutil
 import pytest
 from PIL import Image
 
+from model_zoo.catalog import Catalog
 from tests.e2e.conftest import Server, running
-from tests.tiny_zoo import IMAGES, TEXTS, TRANSLATOR
+from tests.tiny_zoo import IMAGES, TEXTS, TRANSLATOR, publish_images
 
 pytestmark = pytest.mark.e2e
 
@@ -48,6 +49,17 @@ def test_the_models_tell_on_what_they_run(server: Server) -> None:
     models = server.client.get("/v1/models").json()["models"]
     assert [model["name"] for model in models] == [IMAGES, TRANSLATOR, TEXTS]
     assert all(list(model["providers"]) == ["CPUExecutionProvider"] for model in models)
+
+
+def test_who_names_no_model_is_answered_by_the_one_that_the_settings_name(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "zoo")
+    for name in ("alpha", "beta"):
+        publish_images(catalog, name)
+    named = ("--models", str(catalog.root), "--default-models", "beta")
+    with running(tmp_path / "home", *named) as server:
+        assert server.client.post("/v1/classify", content=green_picture()).json()["model"] == "beta"
+        models = server.client.get("/v1/models").json()["models"]
+        assert [model["name"] for model in models if model["default"]] == ["beta"]
 
 
 def test_an_upload_may_come_in_chunks(server: Server) -> None:

@@ -81,11 +81,11 @@ def test_mixed_precision_rounds_products_and_sums_exactly() -> None:
     bias, target = torch.randn(vocabulary), torch.randint(0, vocabulary, (rows,))
     results = []
     for mixed in (False, True):
-        inputs = [x.clone().requires_grad_() for x in (hidden, weight, bias)]
+        h, w, b = (x.clone().requires_grad_() for x in (hidden, weight, bias))
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            loss = linear_cross_entropy(*inputs, target, 0.1)
+            loss = linear_cross_entropy(h, w, b, target, 0.1)
         loss.backward()
-        results.append([loss.detach(), *(x.grad for x in inputs if x.grad is not None)])
+        results.append([loss.detach(), *(x.grad for x in (h, w, b) if x.grad is not None)])
     exact, found = results
     assert all(one.dtype == torch.float32 for one in found)
     for wanted, got in zip(exact, found, strict=True):

@@ -31,6 +31,7 @@ class Site:
         self.waiting: list[asyncio.Future[bytes]] = []
         self.long_way = 0
         self.closed: ServiceError | None = None
+        self.may_say: list[bool] = []
         self.edge = Edge(
             self._application,
             direct={
@@ -70,6 +71,7 @@ class Site:
 
     def _door(self, exchange: Exchange) -> ServiceError | None:
         exchange.priority()
+        self.may_say.append(exchange.may_say((b"word", b"phrase")))
         return self.closed
 
     async def _fail(self, exchange: Exchange) -> bytes:
@@ -220,6 +222,29 @@ async def test_what_is_wrong_with_a_head_is_told_at_the_door(site: Site, client:
     client.send("/wait", b"", "X-Priority: mine")
     assert (await client.read())[0] == 422
     assert site.waiting == []
+
+
+@pytest.mark.parametrize(
+    ("pieces", "may_say"),
+    [
+        ((b"it has a word in it",), True),
+        ((b"it has a phrase in it",), True),
+        ((b"it has neither",), False),
+        ((b"it has a wo", b"rd in two"), True),
+        ((), True),
+    ],
+)
+async def test_only_a_body_in_one_piece_surely_lacks_a_word(
+    site: Site, client: Client, pieces: tuple[bytes, ...], may_say: bool
+) -> None:
+    site.closed = Overloaded("Full.", 7.0)
+    body = b"".join(pieces)
+    client.send("/wait", b"".join(pieces[:1]), f"content-length: {len(body)}")
+    for piece in pieces[1:]:
+        await until(lambda: site.in_flight == 1)
+        client.writer.write(piece)
+    assert (await client.read())[0] == 429
+    assert site.may_say == [may_say]
 
 
 async def test_a_connection_is_used_again_by_both_ways(site: Site, client: Client) -> None:

@@ -1,6 +1,7 @@
 """The queue that a loaded model gets: what it shares, keeps, foresees and takes turns for."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from model_zoo.catalog import Catalog
+from service.batching import inline
 from service.batching.cores import Account, Cores
 from service.metrics import Metrics
-from service.repository.live import LiveModel
+from service.repository.live import Engine, LiveModel
 from service.repository.loading import load
 from service.repository.options import LOOK_AHEAD, LoadOptions
 from service.repository.scheduling import MAX_SHARED_BYTES, key_of, weigh
@@ -21,7 +23,8 @@ from service.repository.warm_up import PIXEL
 from service.tasks.base import Sentence
 from service.tasks.image_classification import ImagePrediction
 from tests.model_zoo.samples import image_model, text_model, translation_model
-from tests.tiny_zoo import IMAGES, TEXTS, TRANSLATOR, build
+from tests.tasks.samples import file_of, picture
+from tests.tiny_zoo import IMAGES, SIDE, TEXTS, TRANSLATOR, build
 
 Load = Callable[..., LiveModel]
 
@@ -172,10 +175,15 @@ class WatchedCores(Cores):
     def __init__(self) -> None:
         super().__init__(2)
         self.accounts: list[Account] = []
+        self.at_once: list[Account] = []
 
     def turn(self, account: Account) -> Any:
         self.accounts.append(account)
         return super().turn(account)
+
+    def turn_now(self, account: Account) -> Any:
+        self.at_once.append(account)
+        return super().turn_now(account)
 
 
 @pytest.mark.anyio
@@ -191,6 +199,39 @@ async def test_models_take_turns_on_the_same_cores_each_on_its_own_account(
     await answers(translator, Sentence("a"))
     assert len(of_images) == 1
     assert len(set(cores.accounts)) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("side", "on_loop"), [(SIDE, True), (2 * SIDE, False)])
+async def test_only_what_is_quick_to_prepare_runs_on_the_event_loop(
+    load_it: Load, monkeypatch: pytest.MonkeyPatch, side: int, on_loop: bool
+) -> None:
+    threads: list[int] = []
+    predict_batch = Engine.predict_batch
+
+    def watched(engine: Engine, parts: Any, abort: Any = None) -> list[Any]:
+        threads.append(threading.get_ident())
+        return predict_batch(engine, parts, abort)
+
+    monkeypatch.setattr(inline, "LONGEST_S", 1e6)  # however slow this machine is
+    monkeypatch.setattr(Engine, "predict_batch", watched)
+    live = await asyncio.to_thread(load_it, IMAGES)
+    threads.clear()
+    await answers(live, file_of(picture(side, side), "JPEG"))
+    assert [thread == threading.get_ident() for thread in threads] == [on_loop]
+
+
+@pytest.mark.anyio
+async def test_what_the_event_loop_runs_is_booked_to_the_account_of_its_model(
+    load_it: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inline, "LONGEST_S", 1e6)
+    cores = WatchedCores()
+    images = await asyncio.to_thread(load_it, IMAGES, LoadOptions(workers=1, cores=cores))
+    await answers(images, file_of(picture(SIDE, SIDE), "JPEG"))
+    assert (len(cores.at_once), cores.accounts) == (1, [])
+    await answers(images, PIXEL)
+    assert set(cores.accounts) == set(cores.at_once)
 
 
 @pytest.mark.parametrize("name", [IMAGES, TRANSLATOR])

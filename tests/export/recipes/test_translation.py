@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from export.candidate import of_published
 from export.console import Story
@@ -15,7 +16,7 @@ from export.recipes import translation
 from export.recipes.judging import Reexamination
 from export.recipes.translation_data import TranslationData
 from export.recipes.translation_network import begin, settings
-from export.recipes.translation_training import encode_pairs, train_translation
+from export.recipes.translation_training import EncodedPairs, encode_pairs, train_translation
 from export.tokens import kept_tokenizer, train_translation_tokenizer
 from tests import tiny_zoo
 from tests.export.tiny_networks import SPEC
@@ -72,6 +73,26 @@ def test_a_finished_run_is_judged_by_its_network_and_trained_no_further(options:
     found = again(replace(options, epochs=3))
     assert found.knows_network
     assert epochs_done(options) == 3
+
+
+def test_pairs_that_return_in_later_epochs_are_encoded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[SentencePairs, int]] = []
+
+    def encode(tokenizer: Tokenizer, pairs: SentencePairs, longest: int) -> EncodedPairs:
+        asked.append((pairs, longest))
+        return encode_pairs(tokenizer, pairs, longest)
+
+    monkeypatch.setattr(translation, "encode_pairs", encode)
+    tokenizer = train_translation_tokenizer(DATA.for_vocabulary, 320)
+    some, more, equal = rows(0, 3), rows(3, 8), rows(0, 3)
+    found = translation._encoded(tokenizer, [[some, more], [equal], [more, some, more]], 60)
+    assert asked == [(some, 60), (more, 60), (equal, 60)]
+    assert [[len(pairs) for pairs in round_] for round_ in found] == [[3, 5], [3], [5, 3, 5]]
+    (first, second), _, (third, fourth, fifth) = found
+    assert third is fifth is second
+    assert fourth is first
 
 
 def test_what_is_merely_reported_has_no_floor(options: Options) -> None:
