@@ -12,6 +12,7 @@ from bench.place import ROOT
 
 PACKAGES = ("onnxruntime", "numpy", "uvicorn", "uvloop", "tokenizers", "pillow", "ctranslate2")
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+AVX512 = {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq"}
 
 
 def describe() -> dict[str, str]:
@@ -24,6 +25,11 @@ def describe() -> dict[str, str]:
         "commit": _commit(),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def has_avx512() -> bool:
+    """Whether the processor has all parts that kernels which are said to use AVX-512 ask for."""
+    return AVX512 <= set(_from_cpuinfo("flags").split())
 
 
 def _processor() -> str:
