@@ -29,7 +29,7 @@ def describe() -> dict[str, str]:
 
 def has_avx512() -> bool:
     """Whether the processor has all parts that kernels which are said to use AVX-512 ask for."""
-    return AVX512 <= set(_from_cpuinfo("flags").split())
+    return set(_from_cpuinfo("flags").split()) >= AVX512
 
 
 def _processor() -> str:
