@@ -107,6 +107,7 @@ class Trainer:
         self._epoch = self._step = 0
         self._best: tuple[Score, dict[str, Tensor]] | None = None
         self._stale = 0
+        self._spent_s = 0.0  # on the epoch that goes on, by the run that was stopped in it
 
     def run(self) -> History:
         torch.manual_seed(self.plan.seed)
@@ -124,7 +125,8 @@ class Trainer:
 
     def _run_epoch(self, bar: TrainingProgress) -> None:
         self.network.train()
-        started = saved = time.monotonic()
+        saved = time.monotonic()
+        began = saved - self._spent_s
         loss_sum, counted = 0.0, 0
         for batch in islice(
             self._lesson.batches(self._epoch), self._step, self.plan.steps_per_epoch
@@ -134,10 +136,11 @@ class Trainer:
             self._step += 1
             bar.update(self._epoch * self.plan.steps_per_epoch + self._step, loss=value)
             if time.monotonic() - saved > self.plan.checkpoint_every_s:
-                self._save()
                 saved = time.monotonic()
-        self._epoch, self._step = self._epoch + 1, 0
-        self._finish_epoch(bar, loss_sum / max(counted, 1), time.monotonic() - started)
+                self._spent_s = saved - began
+                self._save()
+        self._epoch, self._step, self._spent_s = self._epoch + 1, 0, 0.0
+        self._finish_epoch(bar, loss_sum / max(counted, 1), time.monotonic() - began)
 
     def _train_step(self, batch: Batch) -> float:
         total = self.plan.epochs * self.plan.steps_per_epoch
@@ -199,6 +202,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self.stepper.optimizers],
             "rows": self.history.rows,
             "seconds": self.history.seconds,
+            "spent_s": self._spent_s,
             "random": random_state(),
         }
         partial = self._checkpoint.with_suffix(".partial")
@@ -217,6 +221,7 @@ class Trainer:
         for optimizer, saved in zip(self.stepper.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.history = History(state["rows"], state["seconds"])
+        self._spent_s = state.get("spent_s", 0.0)  # older checkpoints lack it
         set_random_state(state["random"])
 
 

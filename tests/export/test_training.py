@@ -166,6 +166,29 @@ def test_a_resumed_run_repeats_no_step(tmp_path: Path) -> None:
     assert seen == [(1, s) for s in range(3, STEPS)] + [(2, s) for s in range(STEPS)]
 
 
+def test_the_time_of_a_run_that_was_stopped_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+
+    def slowly(kill: tuple[int, int]) -> Batches:
+        def given(epoch: int) -> Iterator[Batch]:
+            nonlocal now_s
+            for batch in batches_until(kill)(epoch):
+                now_s += 10.0
+                yield batch
+
+        return given
+
+    monkeypatch.setattr("export.training.time.monotonic", lambda: now_s)
+    with pytest.raises(Killed):
+        trainer(tmp_path, slowly((1, 3))).run()
+    history = trainer(tmp_path, slowly((9, 9))).run()
+    # to skip the three steps that it had takes time too
+    assert history.column("seconds") == [60.0, 90.0, 60.0]
+    assert history.seconds == 210.0
+
+
 def test_a_finished_run_trains_no_more(tmp_path: Path) -> None:
     first = trainer(tmp_path)
     first.run()
