@@ -22,12 +22,9 @@ class Pace(Protocol):
         """Seconds of one worker that an item of this cost takes when there is company."""
         ...
 
-    def stay_s(self, cost: int) -> float:
-        """Seconds from leaving the queue to the answer, when there is company."""
-        ...
-
     def run_s(self, size: int, cost: int) -> float:
-        """Seconds that a batch of `size` items of at most this cost would run."""
+        """Seconds from leaving the queue to the answer, in a batch of `size` items of at most this
+        cost."""
         ...
 
 
@@ -47,13 +44,9 @@ class BatchPace:
         """See `Pace`."""
         return self._model.seconds(self._most, cost) / self._most
 
-    def stay_s(self, cost: int) -> float:
-        """See `Pace`."""
-        return self._model.seconds(self._most, cost)
-
     def run_s(self, size: int, cost: int) -> float:
         """See `Pace`."""
-        return self._model.seconds(size, cost)
+        return self._model.seconds(min(size, self._most), cost)
 
 
 class StreamPace:
@@ -88,9 +81,9 @@ class StreamPace:
         return cost * self._work_s / self._cost if self._cost else 0.0
 
     def stay_s(self, cost: int) -> float:
-        """See `Pace`."""
+        """Seconds from leaving the queue to the answer, beside those that are usually there."""
         return cost * self._stay_s / self._cost if self._cost else 0.0
 
     def run_s(self, size: int, cost: int) -> float:
-        """See `Pace`."""
+        """See `Pace`; `size` changes nothing, since its company is there anyway."""
         return self.stay_s(cost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.batching.admission import Outlook, objection, retry_after_s
@@ -120,14 +121,19 @@ class Reception(Generic[P]):
         if not waiting or not self._pace.trusted:
             return None
         before_s = self._line.running_s / self._workers + self.queue_s(priority)
-        found = objection(self._policy, Outlook(before_s, self._pace.stay_s(1), spare_s))
+        stay_s = self._pace.run_s(self._company(1), 1)
+        found = objection(self._policy, Outlook(before_s, stay_s, spare_s))
         return self._overloaded(*found) if found else None
 
     def _outlook(self, new: Sequence[QueuedItem[P]], spare_s: float) -> Outlook:
-        stay_s = self._pace.stay_s(max(item.cost for item in new))
+        stay_s = self._pace.run_s(self._company(len(new)), max(item.cost for item in new))
         share_s = sum(item.share_s for item in new) / self._workers
         before_s = self._line.running_s / self._workers + self.queue_s(new[0].priority)
         return Outlook(before_s, max(stay_s, share_s), spare_s)
+
+    def _company(self, arriving: int) -> int:
+        """How many will run together: a worker's share of all that waits then."""
+        return ceil((len(self._line) + arriving) / self._workers)
 
     def _joins(self, item: QueuedItem[P], claim: Claim, priority: Priority) -> bool:
         if item.priority == "bulk" and priority == "interactive":

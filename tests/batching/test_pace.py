@@ -7,11 +7,12 @@ from service.batching.pace import BatchPace, StreamPace
 from tests.batching.known import Known
 
 
-def test_in_company_an_item_takes_its_share_of_a_full_batch_and_stays_all_of_it() -> None:
+def test_an_item_takes_its_share_of_a_full_batch_and_stays_all_of_its_own() -> None:
     pace = BatchPace(Known(Parts(fixed_s=4.0, row_s=1.0, step_s=0.5)), most=8)
-    assert pace.stay_s(2) == 4.0 + 8 * 1.0 + 2 * 0.5
-    assert pace.share_s(2) == pace.stay_s(2) / 8
+    full_s = 4.0 + 8 * 1.0 + 2 * 0.5
+    assert pace.share_s(2) == full_s / 8
     assert pace.run_s(3, 2) == 4.0 + 3 * 1.0 + 2 * 0.5
+    assert pace.run_s(8, 2) == pace.run_s(90, 2) == full_s
 
 
 def test_the_pace_of_batches_is_trusted_when_their_model_is() -> None:
