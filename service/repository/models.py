@@ -33,19 +33,21 @@ class Models:
         self._defaults = frozenset(defaults)
         self._index: dict[tuple[Task, str | None, int | None], LiveModel] = {}
         self._only: dict[Task, LiveModel] = {}
+        self._ranked: tuple[LiveModel, ...] = ()
 
     def serve(self, live: Iterable[LiveModel], broken: Iterable[BrokenModel] = ()) -> None:
         """From now on these models answer."""
         self.live = tuple(sorted(live, key=lambda model: (model.name, -int(model.version))))
         self.broken = tuple(broken)
+        self._ranked = tuple(sorted(self.live, key=self._precedence))
         self._index = {}
         for model in self.live:
             task, version = model.manifest.task, int(model.version)
             self._index[task, model.name, version] = model
             # The newest version of a name comes first, and the first is kept.
             self._index.setdefault((task, model.name, None), model)
-        for task in {model.manifest.task for model in self.live}:
-            self._index[task, None, None] = self._default(task)
+        for model in self._ranked:
+            self._index.setdefault((model.manifest.task, None, None), model)
         self._only = {}
         for model in self.live:
             others = [other for other in self.live if other.manifest.task == model.manifest.task]
@@ -83,18 +85,20 @@ class Models:
                 and target in (None, pair.target)
             )
 
-        if name is None and version is None:
-            default = self.default("translation")
-            first = next((model for model in self.live if suits(model)), None)
-            found = default if default is not None and suits(default) else first
-        else:
+        able = [model for model in self._ranked if suits(model)]
+        says_no_language = source is target is None
+        if name is not None or (says_no_language and version is not None):
             found = self.find("translation", name, version)
-        if found is None or not suits(found):
+            able = [found] if found in able else []
+        if not able:
             raise UnknownModel(
                 f"No live model translates {source or 'any language'} to "
                 f"{target or 'any language'}; live are {self._pairs()}."
             )
-        return found
+        for model in able:
+            if version in (None, int(model.version)):
+                return model
+        raise UnknownModel(self._explain("translation", name, version))
 
     def is_default(self, model: LiveModel) -> bool:
         """Whether a request that names no model is answered by this one."""
@@ -106,11 +110,8 @@ class Models:
             ", ".join(f"{m.name} (version {m.version})" for m in self.live if wanted(m)) or "none"
         )
 
-    def _default(self, task: Task) -> LiveModel:
-        return min(
-            (model for model in self.live if model.manifest.task == task),
-            key=lambda model: precedence(model.name, int(model.version), self._defaults),
-        )
+    def _precedence(self, model: LiveModel) -> tuple[bool, str, int]:
+        return precedence(model.name, int(model.version), self._defaults)
 
     def _pairs(self) -> str:
         pairs = (model.manifest.preprocessing for model in self.live)

@@ -35,7 +35,7 @@ class Settings(BaseModel):
         None, "folder of published models; by default those that come with Slipway", "a folder"
     )
     default_models: Names = setting(
-        ("en-de-transformer",),
+        ("cifar10-resnet", "reviews-lstm", "en-de-transformer"),
         "models that answer a request that names none; else the first of the task by name",
         "a list of names",
     )

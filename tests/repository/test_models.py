@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -79,6 +81,56 @@ def test_a_model_of_another_task_is_not_found(make: Make) -> None:
         models.find("text-classification", "alpha")
     with pytest.raises(UnknownModel, match="No live model"):
         models.find_translator("en", "de", None, None)
+
+
+def translator(name: str, version: int) -> LiveModel:
+    """As much of one as the choice looks at; its name begins with its languages."""
+    source, target = name.split("-")[:2]
+    pair = SimpleNamespace(kind="translation", source=source, target=target)
+    manifest = SimpleNamespace(task="translation", preprocessing=pair)
+    return cast("LiveModel", SimpleNamespace(name=name, version=str(version), manifest=manifest))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "version", "found"),
+    [
+        (None, None, None, ("en-de-main", "2")),
+        ("en", None, None, ("en-de-main", "2")),
+        ("de", None, None, ("de-en-main", "3")),
+        ("de", None, 3, ("de-en-main", "3")),
+        ("en", None, 1, ("en-de-main", "1")),
+        ("en", None, 7, ("en-de-other", "7")),
+        (None, None, 1, ("en-de-main", "1")),
+        ("en", "en-de-other", None, ("en-de-other", "7")),
+    ],
+)
+def test_languages_and_version_choose_a_translator(
+    source: str | None, name: str | None, version: int | None, found: tuple[str, str]
+) -> None:
+    names = (("de-en-main", 3), ("en-de-main", 1), ("en-de-main", 2), ("en-de-other", 7))
+    models = Models(Lifecycle(), ["en-de-main"])
+    models.serve([translator(*one) for one in names])
+    chosen = models.find_translator(source, None, name, version)
+    assert (chosen.name, chosen.version) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "version", "words"),
+    [
+        ("fr", None, None, "translates fr to any language; live are de to en, en to de"),
+        ("fr", None, 3, "translates fr to any language"),
+        ("de", "en-de-main", None, "translates de to any language"),
+        ("de", None, 2, r"version 2; live are de-en-main \(version 3\)"),
+        (None, None, 3, "default version 3"),  # of the default, whoever else has such a version
+    ],
+)
+def test_who_asks_for_a_translator_that_is_not_live_is_told_which_are(
+    source: str | None, name: str | None, version: int | None, words: str
+) -> None:
+    models = Models(Lifecycle(), ["en-de-main"])
+    models.serve([translator("de-en-main", 3), translator("en-de-main", 2)])
+    with pytest.raises(UnknownModel, match=words):
+        models.find_translator(source, None, name, version)
 
 
 def test_the_states_go_only_forward() -> None:
