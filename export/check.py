@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
-
 from export.candidate import Candidate, OpenedVariant, answer_of, of_published
 from export.console import Story
 from export.gates import GateFailed
-from export.options import CHECKPOINT_FILE, Options, OtherRun
+from export.options import Options, OtherRun
 from export.recipes.judging import Gates, Reexamination, answers_of, at_temperature
+from export.training import NothingLearnt
 from export.transfer.errors import TransferError
 from model_zoo.catalog import Catalog
 from model_zoo.errors import ModelNotFound
@@ -21,7 +20,8 @@ from service.tasks.golden import deviation, golden_features
 
 Verdict = Literal["passed", "failed", "not run"]
 # what a work folder without the network of this model may raise; the last two are torch's
-NO_NETWORK = (OtherRun, TransferError, ModelNotFound, RuntimeError, ValueError)
+NO_NETWORK = (OtherRun, NothingLearnt, TransferError, ModelNotFound, RuntimeError, ValueError)
+NO_CHECKPOINT = "no checkpoint with a finished epoch of the training run here"
 # how far a figure may fall below the promised one, in its own unit: processors round differently
 SLACK = {"accuracy": 0.002, "bleu": 0.3, "chrf": 0.3}
 
@@ -57,8 +57,8 @@ def check(options: Options, name: str, version: int | None, story: Story) -> lis
 
 
 def as_published(options: Options, manifest: Manifest) -> Options:
-    """The options of the run that made the model, as far as its manifest tells them. The run is
-    taken up where it ended: nothing is trained."""
+    """The options of the run that made the model, as far as its manifest and the note in its work
+    folder tell them."""
     words = shlex.split(manifest.provenance.command)
     spec = manifest.preprocessing
     asked = replace(
@@ -70,10 +70,7 @@ def as_published(options: Options, manifest: Manifest) -> Options:
     )
     if spec.kind == "translation":
         asked = replace(asked, languages=(spec.source, spec.target))
-    if asked.has_checkpoint(manifest.name):
-        state = torch.load(asked.folder(manifest.name) / CHECKPOINT_FILE, weights_only=True)
-        asked = replace(asked, epochs=max(1, int(state["epoch"]))).as_claimed(manifest.name)
-    return asked
+    return asked.as_claimed(manifest.name) if asked.has_checkpoint(manifest.name) else asked
 
 
 def _reexamined(options: Options, manifest: Manifest, story: Story) -> Reexamination:
@@ -83,7 +80,7 @@ def _reexamined(options: Options, manifest: Manifest, story: Story) -> Reexamina
     except NO_NETWORK as error:
         if not asked.has_checkpoint(manifest.name):
             raise
-        story.say(f"the checkpoint is of another run, parity is left out: {error}".splitlines()[0])
+        story.say(f"the checkpoint does not serve, parity is left out: {error}".splitlines()[0])
         return _ask_recipe(replace(asked, work=asked.work / "none"), manifest, story)
 
 
@@ -142,7 +139,7 @@ def _gate_rows(variant: Variant, opened: OpenedVariant, again: Reexamination) ->
 
         yield _judged(precision, "parity", parity)
     else:
-        yield Row(precision, "parity", "no checkpoint of the training run here", "not run")
+        yield Row(precision, "parity", NO_CHECKPOINT, "not run")
 
     def invariance() -> str:
         found = bounds.invariance.check(precision, answers_of(opened), features)

@@ -14,6 +14,7 @@ from export.options import Options, OtherRun
 from export.transfer.errors import TransferError
 from model_zoo.catalog import DEFAULT_ROOT
 from model_zoo.errors import ModelZooError
+from model_zoo.manifest import Task
 from service.errors import ServiceError
 
 DESCRIPTION = """\
@@ -30,11 +31,11 @@ examples:
       your own pictures, one folder a class: photos/cat/1.jpg, photos/dog/2.jpg ...
   slipway-export text-classification --data opinions.csv --name opinions
       a CSV, TSV or JSONL with a text and a label a row
-  slipway-export translation --data pairs.tsv --languages en-de
+  slipway-export translation --data pairs.tsv --languages en-de --name my-translator
       a TSV with a sentence and its translation a row (or --data a.en --targets a.de)
   slipway-export translation --languages de-en --from en-de-transformer
       the other way round: one vocabulary serves both, so that a sister begins with what it knows
-  slipway-export image-classification --data photos/ --from cifar10-resnet
+  slipway-export image-classification --data photos/ --name few-photos --from cifar10-resnet
       go on from a published model or a checkpoint.pt: a few pictures a class are then enough
   slipway-export image-classification
       the published model, from CIFAR-10 (set SLIPWAY_DATA to the folder that holds it)
@@ -46,7 +47,9 @@ over. Exit codes: 0 published (or all gates passed), 1 not, 2 wrong usage."""
 
 FAILURES = (GateFailed, DatasetError, OtherRun, TransferError, ModelZooError, ServiceError)
 
-TASKS = {
+NAME_HELP = "name of the model (default: the recipe's; your own data need one)"
+
+TASKS: dict[Task, str] = {
     "image-classification": "a residual network that names what a picture shows",
     "text-classification": "an LSTM that tells the tone of a text",
     "translation": "a Transformer that translates sentences",
@@ -57,9 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
-    if getattr(parsed, "rate", None) and not parsed.origin:
-        parser.error("--rate is for what --from begins with: name that too")
-    tasks = list(TASKS) if parsed.task == "all" else [parsed.task]
+    tasks = _tasks(parser, parsed)
     try:
         if parsed.task == "check":
             return _check(parsed)
@@ -75,6 +76,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _tasks(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> list[Task]:
+    """What to make, one after another; ends with 2 where the words do not go together."""
+    if getattr(parsed, "rate", None) and not parsed.origin:
+        parser.error("--rate is for what --from begins with: name that too")
+    tasks = [task for task in TASKS if parsed.task in (task, "all")]
+    for task in tasks:
+        options = _options(task, parsed)
+        if options.name is None and _learns_from_own(task, options):
+            parser.error(_unnamed(task, options, alone=parsed.task != "all"))
+    return tasks
+
+
+def _learns_from_own(task: Task, options: Options) -> bool:
+    if options.data is None:
+        return False
+    if task == "image-classification":
+        from export.recipes.image_data import is_own
+    elif task == "text-classification":
+        from export.recipes.sentiment_data import is_own
+    else:
+        from export.recipes.translation_data import is_own
+    return is_own(options)
+
+
+def _unnamed(task: Task, options: Options, *, alone: bool) -> str:
+    usual = options.name_for(task)
+    add = "add --name NAME" if alone else f"use the command {task} with --name NAME"
+    return (
+        f"{options.data} is not the public data: {add}. The model would otherwise be the newest "
+        f"version of {usual}, with which the server answers; if that is meant, say --name {usual}"
+    )
+
+
 def _check(parsed: argparse.Namespace) -> int:
     """Print the table of all gates; 1 if one failed."""
     from export.check import check, table
@@ -86,13 +120,13 @@ def _check(parsed: argparse.Namespace) -> int:
     return int(any(row.verdict == "failed" for row in rows))
 
 
-def _make(task: str, parsed: argparse.Namespace) -> str:
+def _make(task: Task, parsed: argparse.Namespace) -> str:
     options = _options(task, parsed)
     _use_threads(options.threads)
     return _recipe(task)(options)
 
 
-def _recipe(task: str) -> Callable[[Options], str]:
+def _recipe(task: Task) -> Callable[[Options], str]:
     # torch takes seconds to import: --help and typing errors must not wait for it.
     if task == "image-classification":
         from export.recipes.image_classification import make
@@ -103,7 +137,7 @@ def _recipe(task: str) -> Callable[[Options], str]:
     return make
 
 
-def _options(task: str, parsed: argparse.Namespace) -> Options:
+def _options(task: Task, parsed: argparse.Namespace) -> Options:
     return Options(
         models=parsed.models,
         work=parsed.work,
@@ -142,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="task", required=True, metavar="COMMAND")
     for task, text in TASKS.items():
         command = commands.add_parser(task, help=text, description=f"Make {text}.")
-        command.add_argument("--name", help="name of the model (default: the recipe's)")
+        command.add_argument("--name", help=NAME_HELP)
         _add_common(command)
         _add_own(command, task)
     everything = commands.add_parser("all", help="all three models, one after another")

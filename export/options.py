@@ -7,11 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from export.networks.kinds import IMAGE_KINDS, TEXT_KINDS, ImageKind, TextKind
-from model_zoo.manifest import DatasetSource
+from model_zoo.manifest import DatasetSource, Task
 
 RUN_FILE, CHECKPOINT_FILE = "run.json", "checkpoint.pt"
 
 MOST_STRETCHED = 8
+USUAL_NAMES: dict[Task, str] = {
+    "image-classification": "cifar10-resnet",
+    "text-classification": "reviews-lstm",
+    "translation": "{}-{}-transformer",
+}
 
 
 class OtherRun(Exception):
@@ -47,6 +52,10 @@ class Options:
     text_network: TextKind | None = None
     half: bool = False
 
+    def name_for(self, task: Task) -> str:
+        """The model's name: the one asked for, else that of Slipway's own model for this task."""
+        return self.name or USUAL_NAMES[task].format(*self.languages)
+
     def epochs_for(self, rows: int, *, usual_rows: int, usual: int) -> int:
         """As many as were asked for, else the recipe's usual ones; more for few rows, so that a
         network still makes about as many steps."""
@@ -66,7 +75,7 @@ class Options:
             shutil.rmtree(self.folder(name))
 
     def as_claimed(self, name: str) -> "Options":
-        """With the beginning and the kind of network that the run in the work folder has."""
+        """With the beginning, rate and kind of network that the run in the work folder has."""
         note = self.folder(name) / RUN_FILE
         if not note.is_file():
             return self
@@ -75,6 +84,7 @@ class Options:
         return replace(
             self,
             origin=facts["origin"],
+            rate=facts.get("rate"),
             image_network=next((known for known in IMAGE_KINDS if known == kind), None),
             text_network=next((known for known in TEXT_KINDS if known == kind), None),
         )
@@ -91,10 +101,12 @@ class Options:
             "quick": self.quick,
             "seed": self.seed,
             "origin": self.origin,
+            "rate": self.rate,
             "network": self.image_network or self.text_network,
         }
         note, text = self.folder(name) / RUN_FILE, json.dumps(facts, indent=2) + "\n"
-        if note.exists() and note.read_text() != text:
+        # older notes tell no rate
+        if note.exists() and {"rate": None, **json.loads(note.read_text())} != json.loads(text):
             raise OtherRun(
                 f"{self.folder(name)} holds a run on other data or with other options: "
                 f"start over with --fresh, or choose another --name or --work"

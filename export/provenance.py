@@ -24,7 +24,7 @@ def provenance(datasets: Sequence[DatasetSource], *, seed: int, seconds: float) 
     """Facts of this process and this checkout, and the command that repeats the work."""
     return Provenance(
         datasets=tuple(datasets),
-        git_commit=_commit(),
+        git_commit=commit(),
         seed=seed,
         torch=version("torch"),
         onnx=version("onnx"),
@@ -59,13 +59,19 @@ def _placeless(option: str, value: str) -> str:
     return Path(value).name
 
 
-def _commit() -> str:
+def commit(folder: Path = Path(__file__).parent) -> str:
+    """Of the tree that the folder is in, with `-dirty` where a file that git knows was changed.
+
+    New files, as a model just published has, do not count.
+    """
     git = shutil.which("git")
     if git is None:
         return UNKNOWN
+    # tags are left out, so that the whole hash is told and never a name
+    words = ("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
     done = subprocess.run(
-        [git, "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
+        [git, "--no-optional-locks", *words],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,

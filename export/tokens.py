@@ -58,12 +58,16 @@ def train_review_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def kept_tokenizer(folder: Path, train: Callable[[], Tokenizer]) -> Tokenizer:
-    """Trained once, then kept beside the checkpoint: a resumed run needs the same vocabulary."""
+def kept_tokenizer(folder: Path, train: Callable[[], Tokenizer], *, keep: bool = True) -> Tokenizer:
+    """Trained once, then kept beside the checkpoint: a resumed run needs the same vocabulary.
+
+    keep: whether to write one that is not there yet.
+    """
     kept = folder / "tokenizer.json"
     if kept.exists():
         return Tokenizer.from_file(str(kept))
     tokenizer = train()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(kept))
+    if keep:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(str(kept))
     return tokenizer

@@ -29,7 +29,8 @@ class Plan:
 
     patience: validations without improvement before stopping (0: never stop early).
     average_decay: decay a step of the exponential moving average of weights that is kept
-    (0: keep the raw weights). clip: largest gradient norm (0: none).
+    (0: keep the raw weights). clip: largest gradient norm (0: none). only_load: take up what an
+    earlier run learnt; make no step, and write nothing.
     """
 
     epochs: int
@@ -40,6 +41,11 @@ class Plan:
     clip: float = 0.0
     seed: int = 0
     checkpoint_every_s: float = 120.0
+    only_load: bool = False
+
+
+class NothingLearnt(Exception):
+    """The work folder holds no finished epoch."""
 
 
 @dataclass
@@ -107,18 +113,27 @@ class Trainer:
         self._epoch = self._step = 0
         self._best: tuple[Score, dict[str, Tensor]] | None = None
         self._stale = 0
-        self._spent_s = 0.0  # on the epoch that goes on, by the run that was stopped in it
+        # of the epoch that goes on, also by the run that was stopped in it
+        self._spent_s = 0.0
+        self._loss_sum, self._counted = 0.0, 0
 
     def run(self) -> History:
+        """Raises NothingLearnt where the plan is to load, and there is nothing."""
         torch.manual_seed(self.plan.seed)
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._resume()
-        with TrainingProgress(self._title, self.plan.epochs * self.plan.steps_per_epoch) as bar:
-            while self._epoch < self.plan.epochs and not self._is_stale():
-                self._run_epoch(bar)
+        if not self.plan.only_load:
+            self._train()
+        elif self._best is None:
+            raise NothingLearnt(f"{self._checkpoint} holds no finished epoch")
         if self._best is not None:
             self.network.load_state_dict(self._best[1])
         return self.history
+
+    def _train(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with TrainingProgress(self._title, self.plan.epochs * self.plan.steps_per_epoch) as bar:
+            while self._epoch < self.plan.epochs and not self._is_stale():
+                self._run_epoch(bar)
 
     def _is_stale(self) -> bool:
         return 0 < self.plan.patience <= self._stale
@@ -127,20 +142,21 @@ class Trainer:
         self.network.train()
         saved = time.monotonic()
         began = saved - self._spent_s
-        loss_sum, counted = 0.0, 0
         for batch in islice(
             self._lesson.batches(self._epoch), self._step, self.plan.steps_per_epoch
         ):
             value = self._train_step(batch)
-            loss_sum, counted = loss_sum + value, counted + 1
+            self._loss_sum, self._counted = self._loss_sum + value, self._counted + 1
             self._step += 1
             bar.update(self._epoch * self.plan.steps_per_epoch + self._step, loss=value)
             if time.monotonic() - saved > self.plan.checkpoint_every_s:
                 saved = time.monotonic()
                 self._spent_s = saved - began
                 self._save()
+        loss = self._loss_sum / max(self._counted, 1)
         self._epoch, self._step, self._spent_s = self._epoch + 1, 0, 0.0
-        self._finish_epoch(bar, loss_sum / max(counted, 1), time.monotonic() - began)
+        self._loss_sum, self._counted = 0.0, 0
+        self._finish_epoch(bar, loss, time.monotonic() - began)
 
     def _train_step(self, batch: Batch) -> float:
         total = self.plan.epochs * self.plan.steps_per_epoch
@@ -203,6 +219,8 @@ class Trainer:
             "rows": self.history.rows,
             "seconds": self.history.seconds,
             "spent_s": self._spent_s,
+            "loss_sum": self._loss_sum,
+            "counted": self._counted,
             "random": random_state(),
         }
         partial = self._checkpoint.with_suffix(".partial")
@@ -221,7 +239,8 @@ class Trainer:
         for optimizer, saved in zip(self.stepper.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.history = History(state["rows"], state["seconds"])
-        self._spent_s = state.get("spent_s", 0.0)  # older checkpoints lack it
+        self._spent_s = state.get("spent_s", 0.0)  # older checkpoints lack this and the next two
+        self._loss_sum, self._counted = state.get("loss_sum", 0.0), state.get("counted", 0)
         set_random_state(state["random"])
 
 

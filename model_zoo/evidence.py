@@ -95,7 +95,7 @@ class Foresight(Frozen):
 
 
 class Latency(Frozen):
-    """Median time of one run: `batch` items of `length` tokens each (images have no length)."""
+    """The fastest of several runs of `batch` items of `length` tokens each (images have none)."""
 
     batch: Positive
     length: Positive | None = None

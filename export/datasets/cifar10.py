@@ -70,11 +70,16 @@ class _Split:
     origin: DatasetSource
 
 
+def is_here(root: Path | None) -> bool:
+    """Whether an official form, whole or not, lies in `root`."""
+    return any(found(folder) for folder in folders_of(CIFAR10, root) for found, _ in FORMATS)
+
+
 def load(root: Path | None) -> Cifar10:
     """Read whichever official form lies in `root`; raises DatasetMissing or DatasetUnreadable."""
     for folder in folders_of(CIFAR10, root):
-        for is_here, read in FORMATS:
-            if is_here(folder):
+        for found, read in FORMATS:
+            if found(folder):
                 train, test = read(folder, "train"), read(folder, "test")
                 return Cifar10(
                     train.images,

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from export import plots
 from export.candidate import Candidate, answer_of, draft
 from export.console import Story
 from export.convert.half import half_variant
@@ -19,20 +19,19 @@ from export.networks.mlp import Mlp
 from export.options import Options
 from export.provenance import provenance
 from export.quantize.images import quantize_images
-from export.recipes.card_tables import by_class, drawing_examples, served
 from export.recipes.honesty import LabelledItems, TestSplits, answered, calibrated, tell_doubts
+from export.recipes.image_card import card
 from export.recipes.image_data import ImageData, encoded, load
 from export.recipes.image_network import SIDE, begin, colours_of, settings
-from export.recipes.image_training import train_images
+from export.recipes.image_training import ImageTraining, train_images
 from export.recipes.judging import HALF_GATES, Examination, Gates, Reexamination, examine
 from export.recipes.strangers import strange_images
-from export.report import CARD_FILE, CardText, Plot, model_card
 from export.training import History
 from export.transfer.source import open_source
 from model_zoo.catalog import Catalog
-from model_zoo.manifest import ImageInput
+from model_zoo.manifest import ImageInput, Task
 
-NAME = "cifar10-resnet"
+TASK: Task = "image-classification"
 CALIBRATION_IMAGES = 500
 CALIBRATIONS = ("minmax", "percentile")
 GATES: dict[Any, Gates] = {
@@ -51,19 +50,20 @@ PUBLIC_FLOOR = Floor("CIFAR-10", "accuracy", at_least=0.92, largest_loss=0.005)
 
 def make(options: Options) -> str:
     """Make and publish the model; returns its folder. Raises GateFailed or DatasetError."""
-    name = options.name or NAME
+    name = options.name_for(TASK)
     story = Story(name)
     options.start(name)
     data = load(options, _input((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), story)
     options.claim(name, _sources(data))
-    network, spec, history = _train(options, name, data, story)
+    network, spec, history, trained = _train(options, name, data, story)
     story.say("converting and quantizing")
     candidate = _candidate(options, name, data, network, spec, history)
     candidate = with_self_test(calibrated(candidate, _validation(data), story))
     test = _test(data)
     examine(candidate, _gates(data), _examination(network, data, test), story)
     tell_doubts(candidate, test, strange_images(data.test.images), story)
-    folder = candidate.publish(Catalog(options.models), _card(candidate, test, history))
+    page = card(candidate, test, history, network, trained)
+    folder = candidate.publish(Catalog(options.models), page)
     story.say(f"published as {folder}")
     return folder
 
@@ -73,7 +73,7 @@ def reexamine(options: Options, name: str, story: Story) -> Reexamination:
     data = load(options, _input((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), story)
     network = None
     if options.has_checkpoint(name):
-        network, _, _ = _train(options, name, data, story)
+        network, *_ = _train(options, name, data, story, only_load=True)
     exam = _examination(network, data, _test(data))
     return Reexamination(exam, _gates(data), _sources(data), network is not None)
 
@@ -83,21 +83,18 @@ def _gates(data: ImageData) -> dict[Any, Gates]:
 
 
 def _train(
-    options: Options, name: str, data: ImageData, story: Story
-) -> tuple[ResNet | Mlp, ImageInput, History]:
-    source = open_source(options.origin, "image-classification", options.models)
+    options: Options, name: str, data: ImageData, story: Story, *, only_load: bool = False
+) -> tuple[ResNet | Mlp, ImageInput, History, ImageTraining]:
+    source = open_source(options.origin, TASK, options.models)
     colours = colours_of(source, [data.train, data.validation])
     network = begin(options, source, data.train, colours)
-    story.say(f"training on {len(data.train)} images of {data.name}")
+    chosen = replace(settings(options, network, len(data.train)), only_load=only_load)
+    if not only_load:
+        story.say(f"training on {len(data.train)} images of {data.name}")
     history = train_images(
-        network,
-        data.train,
-        data.validation,
-        colours,
-        settings(options, network, len(data.train)),
-        options.folder(name),
+        network, data.train, data.validation, colours, chosen, options.folder(name)
     )
-    return network, _input(colours.mean, colours.std), history
+    return network, _input(colours.mean, colours.std), history, chosen
 
 
 def _input(mean: tuple[float, float, float], std: tuple[float, float, float]) -> ImageInput:
@@ -146,7 +143,7 @@ def _candidate(
             files,
             name=name,
             version=Catalog(options.models).next_version(name),
-            task="image-classification",
+            task=TASK,
             description=f"{_kind(network)} that tells {len(labels)} kinds of picture apart.",
             labels=labels,
             preprocessing=spec,
@@ -197,49 +194,6 @@ def _floor(data: ImageData) -> Floor:
         return PUBLIC_FLOOR
     guess = float(np.bincount(data.test.labels).max() / len(data.test))
     return Floor(data.name, "accuracy", at_least=1.3 * guess, largest_loss=0.05)
-
-
-def _card(candidate: Candidate, test: TestSplits, history: History) -> dict[str, bytes]:
-    precision, (split,) = served(candidate), test.splits
-    (answer,) = test.answers[precision]
-    labels, chosen, names = split.labels, answer.chosen, test.names
-    pictures = [
-        Plot("curves.png", plots.training_curves(history.rows), "Training, epoch by epoch"),
-        Plot(
-            "confusion.png",
-            plots.confusion_matrix(labels, chosen, names),
-            f"Confusion on the test split, {precision}",
-        ),
-        Plot(
-            "reliability.png",
-            plots.reliability(answer.probabilities_NK, labels),
-            f"Confidence against accuracy on the test split, {precision}",
-        ),
-    ]
-    tables = [by_class(names, labels, chosen, f"Test split, {precision}.")]
-    page = model_card(
-        candidate.with_evidence({}), CARD_TEXT, pictures, tables, drawing_examples(candidate)
-    )
-    return {CARD_FILE: page.encode(), **{plot.file: plot.png for plot in pictures}}
-
-
-CARD_TEXT = CardText(
-    intended_use=(
-        "A first model to serve and to measure with; a start for small pictures of one thing.",
-    ),
-    misuse=(
-        "Anything that matters to a person's safety, rights or money.",
-        "Pictures of a kind that is not among its labels: it names one of them all the same.",
-    ),
-    known_limits=(
-        "It sees 32 x 32 pixels: whatever needs more detail is lost.",
-        "Its classes are exclusive; a picture with two of them gets one name.",
-    ),
-    training="Muon for the convolutions and SGD with Nesterov momentum for the rest, on a whitened "
-    "first layer; label smoothing 0.2, alternating flips, shifts of 2 pixels, cutout of 4, small "
-    "pictures first, weights averaged over the last steps.",
-    licence="Apache-2.0",
-)
 
 
 def _sources(data: ImageData) -> tuple[Any, ...]:

@@ -34,9 +34,14 @@ class ImageData:
     is_public: bool
 
 
+def is_own(options: Options) -> bool:
+    """Whether the options name pictures of the user's own."""
+    return options.data is not None and not cifar10.is_here(options.data)
+
+
 def load(options: Options, size: ImageInput, story: Story) -> ImageData:
     """The data that the options ask for; raises DatasetError with what to do."""
-    if options.data is not None and not _is_cifar10(options):
+    if options.data is not None and is_own(options):
         user = load_image_folder(options.data, size)
         if user.problems:
             story.say(f"{len(user.problems)} files were left out:\n{describe(user.problems)}")
@@ -80,14 +85,6 @@ def colour_statistics(
     deviation = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1.0))
     means, deviations = (mean / 255).round(4).tolist(), (deviation / 255).round(4).tolist()
     return (means[0], means[1], means[2]), (deviations[0], deviations[1], deviations[2])
-
-
-def _is_cifar10(options: Options) -> bool:
-    try:
-        cifar10.load(options.data)
-    except DatasetMissing:
-        return False
-    return True
 
 
 def _carved(name: str, rows: LabelledImages) -> ImageData:

@@ -33,7 +33,7 @@ class ImageTraining:
 
     rate_factor: on the rates of what was learnt before, for a network that does not start afresh.
     small_share: of the epochs, the first ones, see images at `small` of their side: what is coarse
-    is learnt first, at half the cost (Tan and Le 2021, arXiv:2104.00298).
+    is learnt first, at half the cost (Tan and Le 2021, arXiv:2104.00298). only_load: as in `Plan`.
     """
 
     epochs: int = 40
@@ -52,6 +52,7 @@ class ImageTraining:
     average_decay: float = 0.995
     patience: int = 0
     seed: int = 1
+    only_load: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def train_images(
             average_decay=settings.average_decay,
             patience=settings.patience,
             seed=settings.seed,
+            only_load=settings.only_load,
         ),
         Stepper(_optimizers(network, settings, batch), warm_up_then_decay(0.23, 0.07)),
         Lesson(batches, loss, lambda network: evaluate_images(network, validation, colours)),

@@ -39,9 +39,14 @@ class SentimentData:
         return tuple(dict.fromkeys(source for part in parts for source in part.source))
 
 
+def is_own(options: Options) -> bool:
+    """Whether the options name a file of the user's own."""
+    return options.data is not None and options.data.is_file()
+
+
 def load(options: Options, story: Story) -> SentimentData:
     """The data that the options ask for; raises DatasetError with what to do."""
-    if options.data is not None and options.data.is_file():
+    if options.data is not None and is_own(options):
         user = load_labelled_texts(options.data)
         if user.problems:
             story.say(f"{len(user.problems)} rows were left out:\n{describe(user.problems)}")

@@ -36,7 +36,7 @@ class SentimentTraining:
     texts nearly whole. batch_windows: so many full windows make a batch. rate_factor: on the rates
     of what was learnt before, for a network that does not start afresh. adversary: length of the
     worst nudge to a text's embedded tokens, as a share of their own (0: none). buckets: of the
-    n-gram table that joins the network after training (0: none).
+    n-gram table that joins the network after training (0: none). only_load: as in `Plan`.
     """
 
     epochs: int = 7
@@ -52,6 +52,7 @@ class SentimentTraining:
     patience: int = 0
     buckets: int = 2_097_143
     seed: int = 1
+    only_load: bool = False
 
     def window(self, epoch: int) -> int:
         """Tokens seen of a text in this epoch, counted from 0."""
@@ -106,6 +107,7 @@ def train_sentiment(
             patience=settings.patience,
             clip=1.0,
             seed=settings.seed,
+            only_load=settings.only_load,
         ),
         Stepper((_optimizer(network, settings),), warm_up_then_decay(0.1, 0.02)),
         Lesson(batches, _loss(settings), lambda network: _evaluate_all(network, validations)),

@@ -25,6 +25,7 @@ from export.recipes.translation_data import TranslationData, load
 from export.recipes.translation_network import begin, settings
 from export.recipes.translation_training import (
     EncodedPairs,
+    TranslationTraining,
     encode_pairs,
     train_translation,
 )
@@ -34,10 +35,11 @@ from export.training import History
 from export.transfer.source import open_source, open_vocabulary
 from export.transfer.translations import is_turned
 from model_zoo.catalog import Catalog
-from model_zoo.manifest import TranslationInput
+from model_zoo.manifest import Task, TranslationInput
 from service.runtime.slot_decoder import target_limit
 from service.tasks.base import TranslationText
 
+TASK: Task = "translation"
 VOCABULARY, QUICK_VOCABULARY = 4096, 512
 MAX_TOKENS = 200
 EXAMINED = 100
@@ -61,12 +63,12 @@ Pairs = tuple[EncodedPairs, EncodedPairs]  # to train on, to validate on
 
 def make(options: Options) -> str:
     """Make and publish the model; returns its folder. Raises GateFailed or DatasetError."""
-    name = options.name or f"{'-'.join(options.languages)}-transformer"
+    name = options.name_for(TASK)
     story = Story(name)
     options.start(name)
     data = load(options, story)
     options.claim(name, data.deciding_sources)
-    network, tokenizer, pairs, history = _train(options, name, data, story)
+    network, tokenizer, pairs, history, trained = _train(options, name, data, story)
     story.say("converting and quantizing")
     candidate = _candidate(options, name, data, network, tokenizer, pairs, history)
     spec = candidate.manifest.preprocessing
@@ -75,7 +77,8 @@ def make(options: Options) -> str:
     test = TranslatedSplits(data.measured)
     examine(candidate, _gates(data), _examination(network, data, spec, test), story)
     tell_foresight(candidate, test, story)
-    page = card(candidate, test, history, is_public=data.is_public)
+    public, closes = data.is_public, bool(data.closing)
+    page = card(candidate, test, history, trained, is_public=public, closes=closes)
     folder = candidate.publish(Catalog(options.models), page)
     story.say(f"published as {folder}")
     return folder
@@ -83,11 +86,11 @@ def make(options: Options) -> str:
 
 def reexamine(options: Options, name: str, spec: TranslationInput, story: Story) -> Reexamination:
     """The same exam for a published model; trains nothing."""
-    # the epochs of the finished run are its closing ones too: none may follow them
+    # nothing is trained, so that the pairs of the closing rounds need not be encoded
     data = replace(load(options, story), closing=())
     network = None
     if options.has_checkpoint(name):
-        network, _, _, _ = _train(options, name, data, story)
+        network, *_ = _train(options, name, data, story, only_load=True)
     exam = _examination(network, data, spec, TranslatedSplits(data.measured))
     return Reexamination(exam, _gates(data), data.sources, network is not None)
 
@@ -97,10 +100,10 @@ def _gates(data: TranslationData) -> dict[Any, Gates]:
 
 
 def _train(
-    options: Options, name: str, data: TranslationData, story: Story
-) -> tuple[Transformer, Tokenizer, Pairs, History]:
+    options: Options, name: str, data: TranslationData, story: Story, *, only_load: bool = False
+) -> tuple[Transformer, Tokenizer, Pairs, History, TranslationTraining]:
     size = QUICK_VOCABULARY if options.quick else VOCABULARY
-    source = open_source(options.origin, "translation", options.models)
+    source = open_source(options.origin, TASK, options.models)
     tokenizer = kept_tokenizer(
         options.folder(name),
         lambda: (
@@ -108,17 +111,19 @@ def _train(
             if source
             else train_translation_tokenizer(data.for_vocabulary, size)
         ),
+        keep=not only_load,
     )
     turned = is_turned(source, options.languages)
-    chosen = settings(options, len(data.train), turned=turned)
+    chosen = replace(settings(options, len(data.train), turned=turned), only_load=only_load)
     train, validation = (
         encode_pairs(tokenizer, pairs, chosen.longest) for pairs in (data.train, data.validation)
     )
     network = begin(options, source, tokenizer.get_vocab_size())
-    story.say(f"training on {len(train)} pairs of sentences")
+    if not only_load:
+        story.say(f"training on {len(train)} pairs of sentences")
     closing = _encoded(tokenizer, data.closing, chosen.longest)
     history = train_translation(network, train, validation, chosen, options.folder(name), closing)
-    return network, tokenizer, (train, validation), history
+    return network, tokenizer, (train, validation), history, chosen
 
 
 def _encoded(
@@ -159,7 +164,7 @@ def _candidate(
         },
         name=name,
         version=Catalog(options.models).next_version(name),
-        task="translation",
+        task=TASK,
         description=f"Small Transformer that translates from {source} to {target}.",
         preprocessing=TranslationInput(
             source=source,

@@ -72,9 +72,14 @@ def _sources(*parts: SentencePairs) -> tuple[DatasetSource, ...]:
     return tuple(dict.fromkeys(source for part in parts for source in part.source))
 
 
+def is_own(options: Options) -> bool:
+    """Whether the options name pairs of the user's own."""
+    return options.data is not None and (options.data.is_file() or options.targets is not None)
+
+
 def load(options: Options, story: Story) -> TranslationData:
     """The data that the options ask for; raises DatasetError with what to do."""
-    if options.data is not None and (options.data.is_file() or options.targets):
+    if options.data is not None and is_own(options):
         user = load_sentence_pairs(options.data, options.targets, names=options.languages)
         if user.problems:
             story.say(f"{len(user.problems)} rows were left out:\n{describe(user.problems)}")

@@ -43,7 +43,7 @@ class TranslationTraining:
     """`batch_tokens` bounds the padded tokens of either side of a batch; `matrix_rate` is Muon's,
     `rate` Adam's, `rate_factor` on both for a network that does not start afresh. r_drop: weight of
     the term that asks two passes with different dropout to agree (0: one pass). closing_peak: share
-    of the rates that each closing round rises to once more."""
+    of the rates that each closing round rises to once more. only_load: as in `Plan`."""
 
     epochs: int = 3
     batch_tokens: int = 4096
@@ -59,6 +59,7 @@ class TranslationTraining:
     longest: int = 100
     patience: int = 0
     seed: int = 1
+    only_load: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def train_translation(
             patience=settings.patience,
             clip=1.0,
             seed=settings.seed,
+            only_load=settings.only_load,
         ),
         _stepper(network, settings, [len(round_) for round_ in rounds if round_]),
         Lesson(batches, loss, evaluate),

@@ -63,7 +63,7 @@ def describe(manifest: Manifest, batcher: Batcher[Any, Any]) -> dict[str, Any]:
         pace = batcher.pace
         return foreseen | {
             "work_per_token_ms": _ms(pace.share_s(1)),
-            "stay_per_token_ms": _ms(pace.stay_s(1)),
+            "stay_per_token_ms": _ms(pace.run_s(1, 1)),
         }
     model = batcher.latency
     sizes, lengths = shapes_of(manifest, batcher.max_batch_size)

@@ -113,7 +113,7 @@ def test_without_a_checkpoint_parity_is_not_run_and_says_why(
     recipe.knows_network = False
     found = rows(tmp_path)
     assert (found["parity"].verdict, found["invariance"].verdict) == ("not run", "passed")
-    assert "no checkpoint" in found["parity"].found
+    assert found["parity"].found == "no checkpoint with a finished epoch of the training run here"
 
 
 def test_a_network_of_other_weights_fails_parity_alone(tmp_path: Path, recipe: Recipe) -> None:
@@ -234,4 +234,4 @@ def test_a_checkpoint_of_another_network_costs_parity_and_nothing_else(
     verdicts = {gate: row.verdict for gate, row in rows(tmp_path).items()}
     assert verdicts.pop("parity") == "not run"
     assert set(verdicts.values()) == {"passed"}
-    assert [options.epochs for options in asked] == [3, 3]
+    assert [options.work for options in asked] == [kept.parent, kept.parent / "none"]

@@ -2,11 +2,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from export.cli import TASKS, main
+from export.cli import EXAMPLES, TASKS, main
 from export.datasets.generated import opinions
 from model_zoo.catalog import Catalog
 
@@ -130,6 +131,51 @@ def test_wrong_usage_ends_with_2_and_says_what_is_wrong(
     assert said in usage_error(capsys, *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "usual"),
+    [
+        (["image-classification", "--data", "photos"], "cifar10-resnet"),
+        (["text-classification", "--data", "own.csv"], "reviews-lstm"),
+        (["translation", "--data", "own.csv", "--languages", "de-en"], "de-en-transformer"),
+        (["translation", "--data", "photos", "--targets", "own.csv"], "en-de-transformer"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_own_data_need_a_name_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: list[str],
+    usual: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "own.csv").write_text("")
+    said = usage_error(capsys, *words)
+    assert f"{words[2]} is not the public data: add --name NAME" in said
+    assert f"if that is meant, say --name {usual}" in said
+    for name in ("mine", usual):  # understood: the data are read, and there are none
+        assert main([*words, "--name", name, "--work", "work", "--models", "models"]) == 1
+
+
+def test_own_data_are_for_one_task_at_a_time(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = usage_error(capsys, "all", "--data", str(tmp_path))
+    assert "use the command image-classification with --name NAME" in said
+
+
+def test_every_command_that_is_shown_with_own_data_names_its_model() -> None:
+    shown = [
+        line
+        for text in (EXAMPLES, (ROOT / "README.md").read_text())
+        for line in text.splitlines()
+        if "--data " in line and ("slipway-export" in line or "make export" in line)
+    ]
+    assert len(shown) >= 8
+    assert [line for line in shown if "--name" not in line] == []
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_missing_data_names_the_makers_page_and_ends_with_1(
     export: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task: str
@@ -208,6 +254,7 @@ def test_what_passes_its_gates_is_published_and_its_folder_printed(
     assert export(*words) == 0
     assert export.out == f"{export.models / 'mine' / '2'}\n"
     first, second = (Catalog(export.models).open("mine", version) for version in (1, 2))
+    assert "English" not in first.read("README.md").decode()
     assert first.read("model.onnx") == second.read("model.onnx")
     # With other rows it would go on from a network that has seen what would now test it.
     path.write_text("\n".join(["text,label", *rows[:-1]]))
@@ -234,6 +281,44 @@ def test_what_was_learnt_before_is_gone_on_from(export: CommandLine, tmp_path: P
     # A checkpoint of that run, with its vocabulary beside it, is as good a start.
     checkpoint = str(export.work / "mine" / "checkpoint.pt")
     assert export("text-classification", *words, "--from", checkpoint, "--name", "next") == 0
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def parity(export: CommandLine) -> set[str]:
+    """What a check's table says of parity, variant by variant."""
+    rows = [line.split(maxsplit=2) for line in export.out.splitlines()]
+    return {row[2] for row in rows if row[1] == "parity"}
+
+
+def test_a_check_neither_trains_nor_writes(
+    export: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = ("--data", opinions_file(tmp_path))
+    words = ("text-classification", "--quick", "--epochs", "1", "--name", "mine", *data)
+    monkeypatch.setattr(sys, "argv", ["slipway-export", *words])  # as the manifest tells it
+    assert export(*words) == 0
+    checkpoint = export.work / "mine" / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    with monkeypatch.context() as patch:  # as if it had been trained on a GPU
+        patch.setattr(torch.serialization, "location_tag", lambda _: "cuda:0")
+        torch.save(state, checkpoint)
+    before = contents(export.work)
+    assert export("check", "mine", *data) == 0
+    assert all(told.startswith("passed") for told in parity(export))
+    assert contents(export.work) == before
+    # stopped in its first epoch, it has no network that could have been published
+    nothing: dict[str, Any] = {"epoch": 0, "step": 1, "best": None, "best_score": None, "rows": []}
+    torch.save({**state, **nothing}, checkpoint)
+    before = contents(export.work)
+    assert export("check", "mine", *data) == 0
+    assert {" ".join(told.split()) for told in parity(export)} == {
+        "not run no checkpoint with a finished epoch of the training run here"
+    }
+    assert "checkpoint.pt holds no finished epoch" in export.err
+    assert contents(export.work) == before
 
 
 @pytest.mark.parametrize(
@@ -275,5 +360,7 @@ def test_a_network_of_full_layers_passes_the_same_gates(
     assert export("image-classification", *words) == 0
     manifest = Catalog(export.models).open("mlp").manifest
     assert [v.precision for v in manifest.variants] == ["fp32", "int8", "fp16"]
+    card = Catalog(export.models).open("mlp").read("README.md").decode()
+    assert "SGD with Nesterov momentum; label smoothing 0.1" in card
     assert manifest.variants[2].providers == ("cuda", "tensorrt")
     assert manifest.variants[0].evidence.accuracy[0].value > 0.5

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ import pytest
 
 from export.datasets.generated import opinions
 from export.options import MOST_STRETCHED, Options, OtherRun
+from model_zoo.manifest import Task
 
 
 def options(folder: Path, *, fresh: bool = False, epochs: int | None = None) -> Options:
@@ -48,8 +50,14 @@ def test_the_same_run_may_go_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "seed"),
-    [({"quick": True}, 0), ({"seed": 2}, 0), ({"languages": ("de", "en")}, 0), ({}, 1)],
-    ids=["quick", "seed", "languages", "data"],
+    [
+        ({"quick": True}, 0),
+        ({"seed": 2}, 0),
+        ({"languages": ("de", "en")}, 0),
+        ({"rate": 0.3}, 0),
+        ({}, 1),
+    ],
+    ids=["quick", "seed", "languages", "rate", "data"],
 )
 def test_a_run_on_other_data_or_options_is_refused_until_a_fresh_start(
     tmp_path: Path, change: dict[str, Any], seed: int
@@ -63,6 +71,39 @@ def test_a_run_on_other_data_or_options_is_refused_until_a_fresh_start(
     other.claim("a", opinions(10, seed).source)
 
 
+def test_a_note_of_before_rates_were_noted_is_of_a_run_at_the_usual_one(tmp_path: Path) -> None:
+    made, sources = options(tmp_path), opinions(10).source
+    made.claim("a", sources)
+    note = made.folder("a") / "run.json"
+    facts = json.loads(note.read_text())
+    del facts["rate"]
+    note.write_text(json.dumps(facts, indent=2) + "\n")
+    with pytest.raises(OtherRun):
+        replace(made, rate=0.3).claim("a", sources)
+    made.claim("a", sources)
+
+
+def test_a_run_may_go_on_for_longer(tmp_path: Path) -> None:
+    for epochs in (1, 3, None):
+        options(tmp_path, epochs=epochs).claim("a", opinions(10).source)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("image-classification", "cifar10-resnet"),
+        ("text-classification", "reviews-lstm"),
+        ("translation", "de-en-transformer"),
+    ],
+)
+def test_a_model_is_called_as_slipways_own_unless_it_was_named(
+    tmp_path: Path, task: Task, name: str
+) -> None:
+    made = replace(options(tmp_path), languages=("de", "en"))
+    assert made.name_for(task) == name
+    assert replace(made, name="mine").name_for(task) == "mine"
+
+
 def test_a_checkpoint_without_a_note_is_taken_as_ones_own(tmp_path: Path) -> None:
     leave_a_checkpoint(options(tmp_path), "a")
     options(tmp_path).claim("a", opinions(10).source)
@@ -70,7 +111,13 @@ def test_a_checkpoint_without_a_note_is_taken_as_ones_own(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "choice",
-    [{"origin": "reviews-lstm"}, {"text_network": "gru"}, {"image_network": "mlp"}, {}],
+    [
+        {"origin": "reviews-lstm"},
+        {"origin": "reviews-lstm", "rate": 0.3},
+        {"text_network": "gru"},
+        {"image_network": "mlp"},
+        {},
+    ],
     ids=str,
 )
 def test_a_run_is_judged_with_the_network_that_it_began_with(

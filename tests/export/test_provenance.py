@@ -10,7 +10,7 @@ import pytest
 from export.cli import main
 from export.convert.graph_builder import OPSET
 from export.datasets.generated import opinions
-from export.provenance import provenance
+from export.provenance import commit, provenance
 from model_zoo.manifest import Provenance
 
 ROOT = Path(__file__).parents[2]
@@ -87,11 +87,41 @@ def test_versions_seed_and_time_are_those_of_this_process(made: Provenance) -> N
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", made.created)
 
 
-def test_the_commit_is_that_of_the_code(made: Provenance) -> None:
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=me", "-c", "user.email=me@example.com")
+    done = subprocess.run(
+        ["git", *who, *words], cwd=folder, capture_output=True, text=True, check=False
     )
-    assert made.git_commit == (git.stdout.strip() or "unknown")
+    return done.stdout.strip()
+
+
+def test_the_commit_is_that_of_the_code(made: Provenance) -> None:
+    head = git(ROOT, "rev-parse", "HEAD")
+    assert made.git_commit.removesuffix("-dirty") == (head or "unknown")
+
+
+def test_the_commit_of_a_tree_that_was_changed_says_so(tmp_path: Path) -> None:
+    inside = tmp_path / "code"
+    inside.mkdir()
+    (inside / "a.py").write_text("one")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--message=first")
+    git(tmp_path, "tag", "v1")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    assert len(head) == 40
+    assert commit(inside) == head
+    (tmp_path / "a model just published").write_text("new")
+    assert commit(inside) == head
+    (inside / "a.py").write_text("two")
+    assert commit(inside) == f"{head}-dirty"
+
+
+def test_without_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit(tmp_path) == "unknown"
+    git(tmp_path, "init")  # without a commit yet
+    assert commit(tmp_path) == "unknown"
 
 
 def test_the_machine_is_named_by_class_alone(made: Provenance) -> None:
@@ -110,7 +140,8 @@ def test_the_command_in_a_manifest_is_one_that_the_command_line_takes(
 ) -> None:
     opinions_file = tmp_path / "opinions.csv"
     opinions_file.write_text("text,label\n")
-    typed = f"x text-classification --data {opinions_file} --models {tmp_path} --work {tmp_path}/w"
+    data = f"--data {opinions_file} --name mine"
+    typed = f"x text-classification {data} --models {tmp_path} --work {tmp_path}/w"
     words = shlex.split(command(monkeypatch, typed))[1:]
     monkeypatch.chdir(tmp_path)
     assert main(words) == 1  # understood: the file is read, and is too short

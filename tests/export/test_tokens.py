@@ -1,4 +1,5 @@
 import unicodedata
+from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
@@ -11,6 +12,7 @@ from export.tokens import (
     EOS_ID,
     PAD,
     PAD_ID,
+    kept_tokenizer,
     train_review_tokenizer,
     train_translation_tokenizer,
 )
@@ -118,6 +120,17 @@ def test_a_sentence_ends_in_the_end_token_and_begins_with_none() -> None:
     ids = tokenizer.encode("a b").ids
     assert ids[-1] == EOS_ID
     assert not {PAD_ID, BOS_ID, EOS_ID} & set(ids[:-1])
+
+
+def test_a_vocabulary_is_kept_unless_nothing_may_be_written(tmp_path: Path) -> None:
+    def train() -> Tokenizer:
+        return train_translation_tokenizer(["a b c"], 300)
+
+    kept_tokenizer(tmp_path / "run", train, keep=False)
+    assert not (tmp_path / "run").exists()
+    first = kept_tokenizer(tmp_path / "run", train).to_str()
+    again = kept_tokenizer(tmp_path / "run", lambda: pytest.fail("trained twice"), keep=False)
+    assert again.to_str() == first
 
 
 def test_the_first_word_has_the_tokens_it_has_elsewhere(translation: TextTokenizer) -> None:

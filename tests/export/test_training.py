@@ -15,6 +15,7 @@ from export.optimizers import Muon
 from export.training import (
     History,
     Lesson,
+    NothingLearnt,
     Plan,
     Scores,
     Stepper,
@@ -187,6 +188,55 @@ def test_the_time_of_a_run_that_was_stopped_is_not_forgotten(
     # to skip the three steps that it had takes time too
     assert history.column("seconds") == [60.0, 90.0, 60.0]
     assert history.seconds == 210.0
+
+
+def test_the_loss_of_an_epoch_that_was_stopped_is_that_of_all_its_steps(tmp_path: Path) -> None:
+    def run(*losses: float) -> History:
+        made = nn.Linear(1, 1)
+
+        def given(epoch: int) -> Iterator[float]:
+            yield from (2.0,) * 4 if epoch else losses
+            if len(losses) < 4:
+                raise Killed
+
+        def told(network: nn.Module, value: float) -> Tensor:
+            return 0 * network(torch.ones(1)).sum() + value
+
+        lesson = Lesson(given, told, lambda _: {"accuracy": 1.0})
+        plan = Plan(epochs=2, steps_per_epoch=4, checkpoint_every_s=-1.0)
+        stepper = Stepper((torch.optim.SGD(made.parameters(), lr=0.1),), lambda _: 1.0)
+        return Trainer(made, plan, stepper, lesson, tmp_path, "test").run()
+
+    with pytest.raises(Killed):
+        run(10.0, 10.0, 10.0)
+    assert run(10.0, 10.0, 10.0, 1.0).column("loss") == [7.75, 2.0]
+
+
+def test_what_is_only_loaded_is_neither_trained_nor_written(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        trainer(tmp_path, batches_until((1, 3))).run()
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    best = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["best"]
+
+    def never(_: int) -> Iterator[Batch]:
+        raise AssertionError("a step of a run that is only loaded")
+
+    loaded = trainer(tmp_path, never, epochs=9, only_load=True)
+    assert loaded.run().column("epoch") == [1]
+    assert_equal(weights(loaded), best)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_before_its_first_epoch_is_done_a_run_has_nothing_to_load(
+    tmp_path: Path, started: bool
+) -> None:
+    if started:
+        with pytest.raises(Killed):
+            trainer(tmp_path / "run", batches_until((0, 3))).run()
+    with pytest.raises(NothingLearnt, match=r"run/checkpoint\.pt holds no finished epoch"):
+        trainer(tmp_path / "run", only_load=True).run()
+    assert (tmp_path / "run").exists() == started
 
 
 def test_a_finished_run_trains_no_more(tmp_path: Path) -> None:

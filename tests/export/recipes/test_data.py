@@ -251,6 +251,24 @@ def test_a_picture_of_one_colour_has_no_spread_to_divide_by_but_never_zero() -> 
     assert min(std) > 0
 
 
+def test_own_data_are_told_from_a_folder_of_the_public_ones(tmp_path: Path) -> None:
+    photos, public, table = tmp_path / "photos", tmp_path / "public", tmp_path / "a.tsv"
+    (public / "cifar10").mkdir(parents=True)
+    (public / "cifar10" / "data_batch_1.bin").write_bytes(b"")
+    photos.mkdir()
+    table.write_text("")
+    for room, own in (
+        (image_data, options(photos)),
+        (sentiment_data, options(table)),
+        (translation_data, options(table)),
+        (translation_data, options(photos, targets=table)),
+    ):
+        assert room.is_own(own)
+    for room in (image_data, sentiment_data, translation_data):
+        assert not room.is_own(options(public))
+        assert not room.is_own(options(None))
+
+
 Load = Callable[[Options], Any]
 LOADS: dict[str, Load] = {
     "images": lambda options: image_data.load(options, SIZE, STORY),

@@ -18,10 +18,12 @@ from export.recipes.translation_data import TranslationData
 from export.recipes.translation_network import begin, settings
 from export.recipes.translation_training import EncodedPairs, encode_pairs, train_translation
 from export.tokens import kept_tokenizer, train_translation_tokenizer
+from export.training import NothingLearnt
 from tests import tiny_zoo
 from tests.export.tiny_networks import SPEC
 
 NAME = "tiny"
+VOCABULARY = 320
 PAIRS = sentence_pairs(80)
 
 
@@ -44,7 +46,7 @@ def train(options: Options) -> None:
     """As the recipe does: one usual epoch, then the closing ones."""
     folder = options.folder(NAME)
     tokenizer = kept_tokenizer(
-        folder, lambda: train_translation_tokenizer(DATA.for_vocabulary, 320)
+        folder, lambda: train_translation_tokenizer(DATA.for_vocabulary, VOCABULARY)
     )
     known, held = (encode_pairs(tokenizer, pairs, 60) for pairs in (DATA.train, DATA.validation))
     closing = [[encode_pairs(tokenizer, pairs, 60) for pairs in round_] for round_ in DATA.closing]
@@ -73,6 +75,35 @@ def test_a_finished_run_is_judged_by_its_network_and_trained_no_further(options:
     found = again(replace(options, epochs=3))
     assert found.knows_network
     assert epochs_done(options) == 3
+
+
+def contents(options: Options) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in options.folder(NAME).iterdir()}
+
+
+@pytest.mark.parametrize("epochs", [1, 9])
+def test_judging_again_writes_nothing_however_many_epochs_were_asked_for(
+    options: Options, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    train(options)
+    monkeypatch.setattr(translation, "QUICK_VOCABULARY", VOCABULARY)
+    (options.folder(NAME) / "tokenizer.json").unlink()  # which would be learnt anew
+    before = contents(options)
+    again(replace(options, epochs=epochs))
+    assert contents(options) == before
+
+
+def test_a_run_that_stopped_in_its_first_epoch_is_not_trained_to_be_judged(
+    options: Options,
+) -> None:
+    train(options)
+    file = options.folder(NAME) / "checkpoint.pt"
+    state = torch.load(file, weights_only=True)
+    torch.save({**state, "epoch": 0, "step": 1, "best": None, "best_score": None}, file)
+    before = contents(options)
+    with pytest.raises(NothingLearnt):
+        again(options)
+    assert contents(options) == before
 
 
 def test_pairs_that_return_in_later_epochs_are_encoded_once(
