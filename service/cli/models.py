@@ -15,9 +15,10 @@ from model_zoo.manifest import Manifest, Variant
 from service.cli.errors import CommandFailed
 from service.repository.loading import open_runner, possible_choices
 from service.repository.options import LoadOptions
-from service.repository.self_test import SelfTestReport, self_test
+from service.repository.self_test import SelfTestReport, broken, self_test
 from service.runtime.errors import EngineError
-from service.tasks.registry import make_task
+from service.runtime.providers import Choice
+from service.tasks.registry import AnyTask, make_task
 
 MEGABYTE = 1_000_000
 
@@ -59,19 +60,18 @@ def _run_self_tests(catalog: Catalog) -> int:
 
 
 def _reports(published: PublishedModel) -> list[SelfTestReport]:
-    manifest, options = published.manifest, LoadOptions()
-    task = make_task(manifest, published.read)
-    return [
-        self_test(
-            manifest,
-            choice.variant,
-            published.read,
-            task,
-            open_runner(published, choice, strict=False),
-            choice.providers[0],
-        )
-        for choice in possible_choices(manifest, options)
-    ]
+    task = make_task(published.manifest, published.read)
+    choices = possible_choices(published.manifest, LoadOptions())
+    return [_report(published, choice, task) for choice in choices]
+
+
+def _report(published: PublishedModel, choice: Choice, task: AnyTask) -> SelfTestReport:
+    manifest, variant, provider = published.manifest, choice.variant, choice.providers[0]
+    try:
+        runner = open_runner(published, choice, strict=False)
+    except EngineError as error:
+        return broken(variant, provider, error)
+    return self_test(manifest, variant, published.read, task, runner, provider)
 
 
 def _open(catalog: Catalog, ref: ModelRef, *, verify: bool) -> Manifest | str:

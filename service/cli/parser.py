@@ -117,8 +117,12 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-version", type=int, metavar="N", help="[the newest]")
     parser.add_argument("--source", metavar="LANGUAGE", help="to translate from")
     parser.add_argument("--target", metavar="LANGUAGE", help="to translate to")
-    parser.add_argument("--beam", type=int, default=1, metavar="N", help="1 to 8; 1 is greedy [1]")
-    parser.add_argument("--top-k", type=int, default=5, metavar="N", help="labels an image [5]")
+    parser.add_argument(
+        "--beam", type=_beam, default=1, metavar="N", help="1 to 8; 1 is greedy [1]"
+    )
+    parser.add_argument(
+        "--top-k", type=_top_k, default=5, metavar="N", help="labels an image, 1 to 100 [5]"
+    )
     parser.add_argument("--json", action="store_true", help="answers as the HTTP API gives them")
     _add_folder(parser)
     parser.add_argument("--providers", metavar="LIST", help="as for serve [auto]")
@@ -166,6 +170,28 @@ def _add_folder(parser: argparse.ArgumentParser, default: Any = None) -> None:
         metavar="DIR",
         help="folder of published models [those that come with Slipway]",
     )
+
+
+def _beam(word: str) -> int:
+    from service.http.schemas import MAX_BEAM
+
+    return _up_to(MAX_BEAM, word)
+
+
+def _top_k(word: str) -> int:
+    from service.http.schemas import MAX_TOP_K
+
+    return _up_to(MAX_TOP_K, word)
+
+
+def _up_to(most: int, word: str) -> int:
+    try:
+        value = int(word)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= most:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 1 to {most}")
+    return value
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 Key = tuple[str, tuple[tuple[str, str], ...]]  # name of a sample, and its labels
 
@@ -34,6 +35,7 @@ class Page:
     def __init__(self, families: Iterable[Mapping[str, Any]] = ()) -> None:
         self._families: dict[str, tuple[str, str]] = {}
         self._samples: dict[str, dict[Key, float]] = {}
+        self._exemplars: dict[str, dict[Key, Exemplar]] = {}  # of those samples that have one
         for family in families:
             self._add(family)
 
@@ -49,7 +51,10 @@ class Page:
                 "name": name,
                 "type": kind,
                 "help": text,
-                "samples": [[key[0], dict(key[1]), v] for key, v in self._samples[name].items()],
+                "samples": [
+                    _row(key[0], dict(key[1]), value, self._exemplars[name].get(key))
+                    for key, value in self._samples[name].items()
+                ],
             }
             for name, (kind, text) in self._families.items()
         ]
@@ -78,17 +83,22 @@ class Page:
         name, kind = family["name"], family["type"]
         self._families.setdefault(name, (kind, family["help"]))
         known = self._samples.setdefault(name, {})
-        for sample_name, labels, value in family["samples"]:
+        exemplars = self._exemplars.setdefault(name, {})
+        for sample_name, labels, value, *rest in family["samples"]:
             key = (sample_name, tuple(labels.items()))
             found = known.get(key)
             known[key] = value if found is None else _together(name, kind, found, value)
+            if rest:
+                exemplar = Exemplar(*rest)
+                exemplars[key] = max(exemplars.get(key, exemplar), exemplar, key=_when_s)
 
     def _metrics(self) -> list[Metric]:
         metrics = []
         for name, (kind, text) in self._families.items():
             metric = Metric(name, text, kind)
             for (sample_name, labels), value in self._samples[name].items():
-                metric.add_sample(sample_name, dict(labels), value)
+                exemplar = self._exemplars[name].get((sample_name, labels))
+                metric.add_sample(sample_name, dict(labels), value, exemplar=exemplar)
             metrics.append(metric)
         return metrics
 
@@ -103,13 +113,27 @@ class _Fixed(Collector):
 
 def _plain(registry: CollectorRegistry) -> Iterable[dict[str, Any]]:
     for metric in registry.collect():
-        samples = [[s.name, s.labels, s.value] for s in metric.samples]
+        samples = [_row(s.name, s.labels, s.value, s.exemplar) for s in metric.samples]
         yield {
             "name": metric.name,
             "type": metric.type,
             "help": metric.documentation,
             "samples": samples,
         }
+
+
+def _row(
+    name: str, labels: Mapping[str, str], value: float, exemplar: Exemplar | None
+) -> list[Any]:
+    """A sample as plain values; only one with an exemplar has the last three."""
+    if exemplar is None:
+        return [name, labels, value]
+    when_s = None if exemplar.timestamp is None else float(exemplar.timestamp)
+    return [name, labels, value, exemplar.labels, exemplar.value, when_s]
+
+
+def _when_s(exemplar: Exemplar) -> float:
+    return float(exemplar.timestamp or 0.0)
 
 
 def _is_common(name: str) -> bool:

@@ -22,6 +22,8 @@ log = logging.getLogger("slipway.fleet")
 OK, FAILED = 0, 1
 LEAVING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+DOUBLINGS = 6  # of the shortest pause, which pass the longest; a thousand would overflow a float
+SOUND_S = 5.0  # who served for this long is not replaced in vain
 
 
 class WorkersFailed(Exception):
@@ -36,8 +38,8 @@ class _Worker:
     pid: int = 0
     report: int = -1
     heard: bytes = b""
-    ready: bool = False
-    deaths: int = 0
+    ready_s: float | None = None
+    deaths: int = 0  # in a row, all but the first soon after the start
     start_again_s: float | None = None
     words: list[str] = field(default_factory=list)
 
@@ -107,7 +109,7 @@ class Supervisor:
         report_read, report_write = os.pipe()
         replacement = worker.start_again_s is not None
         worker.start_again_s = None
-        worker.ready, worker.heard = False, b""
+        worker.ready_s, worker.heard = None, b""
         seat = Seat(
             number=worker.number,
             count=len(self._workers),
@@ -159,13 +161,19 @@ class Supervisor:
         for message in complete:
             word, _, text = message.decode().partition("\n")
             if word == "failed":
-                worker.words.append(text)
+                self._note_failure(worker, text)
             elif word == "ready":
-                worker.ready, worker.deaths = True, 0
+                worker.ready_s = time.monotonic()
                 self._tell_once(text)
 
+    def _note_failure(self, worker: _Worker, reason: str) -> None:
+        if self._announced:  # the others serve on, and nobody else would tell
+            log.error("a worker cannot start", extra={"worker": worker.number, "reason": reason})
+        else:
+            worker.words.append(reason)
+
     def _tell_once(self, text: str) -> None:
-        if not self._announced and all(worker.ready for worker in self._workers):
+        if not self._announced and all(w.ready_s is not None for w in self._workers):
             self._announced = True
             self._announce(text)
 
@@ -188,12 +196,14 @@ class Supervisor:
             self._worst = FAILED
             self._leave()
             return
-        worker.deaths += 1
-        pause_s = min(LONGEST_PAUSE_S, SHORTEST_PAUSE_S * 2 ** (worker.deaths - 1))
-        worker.start_again_s = time.monotonic() + (0.0 if worker.ready else pause_s)
+        now_s = time.monotonic()
+        was_sound = worker.ready_s is not None and now_s - worker.ready_s >= SOUND_S
+        worker.deaths = 1 if was_sound else worker.deaths + 1
+        pause_s = pause_after(worker.deaths)
+        worker.start_again_s = now_s + pause_s
         log.error(
             "a worker died; a new one starts",
-            extra={"worker": worker.number, "pid": pid, "exit_code": code},
+            extra={"worker": worker.number, "pid": pid, "exit_code": code, "pause_s": pause_s},
         )
 
     def _raise_first_failure(self) -> None:
@@ -232,3 +242,10 @@ class Supervisor:
         for worker in self._workers:
             if worker.pid:
                 os.kill(worker.pid, number)
+
+
+def pause_after(deaths: int) -> float:
+    """Seconds before the next start in a seat, after so many deaths in a row."""
+    if deaths <= 1:
+        return 0.0
+    return min(LONGEST_PAUSE_S, SHORTEST_PAUSE_S * 2.0 ** min(deaths - 2, DOUBLINGS))

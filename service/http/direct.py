@@ -38,6 +38,7 @@ class DirectExchange(Exchange):
         "_door",
         "_edge",
         "_endpoint",
+        "_must_cancel",
         "_size",
         "expects_continue",
         "has_told",
@@ -74,6 +75,7 @@ class DirectExchange(Exchange):
         self._size = 0
         self._coroutine: Coroutine[Any, Any, bytes | None] | None = None
         self._awaited: asyncio.Future[Any] | None = None
+        self._must_cancel = False
 
     # What the connection tells
 
@@ -131,7 +133,9 @@ class DirectExchange(Exchange):
         if self._awaited is None:
             self._refuse(self.interruption)
         else:
-            self._awaited.cancel()  # its callback goes on with the endpoint, which ends
+            # Its callback goes on with the endpoint, which ends; where that is on its way already,
+            # with the next future that the endpoint awaits.
+            self._must_cancel = not self._awaited.cancel()
 
     # The endpoint
 
@@ -175,6 +179,8 @@ class DirectExchange(Exchange):
         self._awaited = future
         future._asyncio_future_blocking = False  # as a task does: we have seen it
         future.add_done_callback(self._step)
+        if self._must_cancel:
+            self._must_cancel = not future.cancel()
 
     # What the endpoint asks
 

@@ -14,7 +14,7 @@ from service.repository.live import FIRST_STAGE, Engine, LiveModel
 from service.repository.models import BrokenModel
 from service.repository.options import LoadOptions
 from service.repository.scheduling import Works, make_batcher
-from service.repository.self_test import SelfTestReport, self_test
+from service.repository.self_test import SelfTestReport, broken, self_test
 from service.repository.warm_up import warm_up
 from service.repository.watching import announce_content
 from service.runtime.errors import EngineError, SelfTestFailed
@@ -47,7 +47,7 @@ def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> L
     of_model = metrics.model(manifest.name, manifest.version)
     published.verify()
     task = make_task(manifest, published.read, options.image_limits)
-    opened = _open_best(published, task, options, of_model)
+    opened, reports = _open_best(published, task, options, of_model)
     live = LiveModel(
         manifest=manifest,
         variant=opened.choice.variant.precision,
@@ -58,7 +58,7 @@ def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> L
             Works(manifest, task, opened.runner, opened.engine, of_model), options
         ),
         metrics=of_model,
-        self_tests=opened.reports,
+        self_tests=reports,
     )
     _announce(live, opened.choice)
     return live
@@ -66,41 +66,81 @@ def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> L
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A variant that runs here, and the self-tests that led to it: its own is the last."""
+    """A variant that runs here."""
 
     choice: Choice
     runner: Runner
     engine: Engine
-    reports: tuple[SelfTestReport, ...]
 
 
 def _open_best(
     published: PublishedModel, task: AnyTask, options: LoadOptions, metrics: ModelMetrics
-) -> _Opened:
-    """The best variant that answers here as it did when it was published. Raises SelfTestFailed
-    when none does, or with `strict_providers` when the best does not."""
+) -> tuple[_Opened, tuple[SelfTestReport, ...]]:
+    """The best variant that answers here as it did when it was published, and the self-tests that
+    led to it: its own is the last. Raises SelfTestFailed when none does, or with `strict_providers`
+    when the best does not."""
     manifest = published.manifest
     reports: list[SelfTestReport] = []
     for choice in possible_choices(manifest, options):
-        runner = open_runner(
-            published, choice, strict=options.strict_providers, slots=options.decode_slots
-        )
-        engine = Engine(task, runner, metrics, FIRST_STAGE[manifest.task])
-        warm_up(engine, manifest, options.max_batch_size)
-        provider = choice.providers[0]
-        report = self_test(manifest, choice.variant, published.read, task, runner, provider)
+        opened, report = _try_choice(published, choice, task, options, metrics)
         reports.append(report)
         if report.outcome != "none":
             passed = report.outcome == "passed"
-            metrics.self_tested(variant=report.variant, provider=provider, passed=passed)
-        if report.outcome != "failed":
-            return _Opened(choice, runner, engine, tuple(reports))
-        _tell_failure(manifest, report)
-        runner.close()
+            metrics.self_tested(variant=report.variant, provider=report.provider, passed=passed)
+        if opened is not None:
+            return opened, tuple(reports)
         if options.strict_providers:
             break
     tried = "; ".join(f"{r.variant} on {r.provider}: {r.reason}" for r in reports)
-    raise SelfTestFailed(f"{manifest.name}/{manifest.version} answers wrongly here. {tried}")
+    raise SelfTestFailed(
+        f"{manifest.name}/{manifest.version} has no variant that answers here as it should. {tried}"
+    )
+
+
+def _try_choice(
+    published: PublishedModel,
+    choice: Choice,
+    task: AnyTask,
+    options: LoadOptions,
+    metrics: ModelMetrics,
+) -> tuple[_Opened | None, SelfTestReport]:
+    """This variant, unless it may not serve, and what its self-test said. Raises ModelZooError."""
+    manifest, provider = published.manifest, choice.providers[0]
+    try:
+        opened = _open_warm(published, choice, task, options, metrics)
+    except ModelZooError:  # the files are not what was published: no variant of them may serve
+        raise
+    except Exception as error:  # whatever a broken graph makes its readers raise, the next may do
+        report = broken(choice.variant, provider, error)
+        _tell_failure(manifest, report, error)
+        return None, report
+    report = self_test(manifest, choice.variant, published.read, task, opened.runner, provider)
+    if report.outcome == "failed":
+        _tell_failure(manifest, report)
+        opened.runner.close()
+        return None, report
+    return opened, report
+
+
+def _open_warm(
+    published: PublishedModel,
+    choice: Choice,
+    task: AnyTask,
+    options: LoadOptions,
+    metrics: ModelMetrics,
+) -> _Opened:
+    """The variant, after its first runs. Raises what is wrong with it."""
+    manifest = published.manifest
+    runner = open_runner(
+        published, choice, strict=options.strict_providers, slots=options.decode_slots
+    )
+    engine = Engine(task, runner, metrics, FIRST_STAGE[manifest.task])
+    try:
+        warm_up(engine, manifest, options.max_batch_size)
+    except Exception:
+        runner.close()
+        raise
+    return _Opened(choice, runner, engine)
 
 
 def possible_choices(manifest: Manifest, options: LoadOptions) -> list[Choice]:
@@ -129,9 +169,12 @@ def open_runner(
     )
 
 
-def _tell_failure(manifest: Manifest, report: SelfTestReport) -> None:
+def _tell_failure(
+    manifest: Manifest, report: SelfTestReport, error: Exception | None = None
+) -> None:
     log.warning(
         "a variant failed its self-test",
+        exc_info=None if error is None or _is_foreseen(error) else error,
         extra={
             "model": manifest.name,
             "version": str(manifest.version),
@@ -160,10 +203,9 @@ def _try_to_load(
         live = load(catalog.open(ref.name, ref.version), options, metrics)
     except Exception as error:  # whatever a broken file makes a parser raise, the others serve
         metrics.model_load_ended(ok=False, seconds=time.perf_counter() - began_s)
-        foreseen = isinstance(error, ModelZooError | EngineError | ServiceError)
         log.error(
             "cannot load a model",
-            exc_info=None if foreseen else error,
+            exc_info=None if _is_foreseen(error) else error,
             extra={"model": ref.name, "version": str(ref.version), "reason": str(error)},
         )
         return BrokenModel(ref.name, str(ref.version), _reason(error, catalog))
@@ -180,6 +222,10 @@ def _try_to_load(
         },
     )
     return live
+
+
+def _is_foreseen(error: Exception) -> bool:
+    return isinstance(error, ModelZooError | EngineError | ServiceError)
 
 
 def _reason(error: Exception, catalog: Catalog) -> str:

@@ -24,6 +24,13 @@ class SelfTestReport:
     reason: str
 
 
+def broken(variant: Variant, provider: str, error: Exception) -> SelfTestReport:
+    """The report on a variant that cannot even be opened or run, because of `error`."""
+    said = error.detail if isinstance(error, ServiceError) else str(error)
+    reason = f"it cannot run: {said or type(error).__name__}"
+    return SelfTestReport(variant.precision, provider, "failed", reason)
+
+
 def self_test(
     manifest: Manifest,
     variant: Variant,

@@ -4,7 +4,7 @@ EngineError
 ├── GraphMismatch         the graph is not what the manifest says, or is no graph at all
 ├── ProviderUnavailable   a provider is unknown, or was asked for strictly and does not run
 ├── VariantUnavailable    no variant of the model suits the providers
-└── SelfTestFailed        a variant, or every one, gives other answers here than it should
+└── SelfTestFailed        a variant, or every one, gives other answers here than it should, or none
 """
 
 
@@ -25,4 +25,5 @@ class VariantUnavailable(EngineError):
 
 
 class SelfTestFailed(EngineError):
-    """The model's variants give other answers on this machine than when they were published."""
+    """The model's variants give other answers on this machine than when they were published, or
+    none at all."""

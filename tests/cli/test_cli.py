@@ -8,9 +8,12 @@ import pytest
 from PIL import Image
 
 from model_zoo.catalog import Catalog
+from model_zoo.manifest import Precision
 from service.cli import main
 from service.cli.serve import usual_workers
+from service.http.schemas import MAX_BEAM, MAX_TOP_K
 from tests import tiny_zoo
+from tests.repository.golden_models import Graphs, publish
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +124,42 @@ def test_what_cannot_be_done_is_told_in_a_line(
     assert captured.out == ""
 
 
+@pytest.mark.parametrize(
+    ("typed", "most"),
+    [
+        (["--top-k", "0"], 100),
+        (["--top-k", "101"], 100),
+        (["--beam", "0"], 8),
+        (["--beam", "9"], 8),
+        (["--beam", "wide"], 8),
+    ],
+)
+def test_what_is_asked_for_stays_within_the_limits_of_the_http_api(
+    models: str, red: str, typed: list[str], most: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", "--models", models, *typed, red])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert f"argument {typed[0]}: '{typed[1]}' is not a whole number from 1 to {most}" in told
+
+
+def test_the_limits_themselves_may_be_asked_for(models: str, red: str) -> None:
+    for top_k in ("1", "100"):
+        assert main(["predict", "--models", models, "--top-k", top_k, red]) == 0
+    for beam in ("1", "8"):
+        asked = ["--task", "translate", "--beam", beam]
+        assert main(["predict", "--models", models, *asked, "A dog."]) == 0
+
+
+def test_the_help_tells_the_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"1 to {MAX_BEAM}; 1 is greedy" in told
+    assert f"labels an image, 1 to {MAX_TOP_K}" in told
+
+
 def test_the_published_models_are_listed(models: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--models", models]) == 0
     table = capsys.readouterr().out
@@ -173,6 +212,18 @@ def test_the_models_answer_for_themselves_on_this_machine(
     told = capsys.readouterr().out
     assert told.count("no self-test") == 3
     assert "fp32" in told
+
+
+def test_a_variant_that_cannot_be_opened_fails_and_the_others_answer_for_themselves(
+    tmp_path: Path, models: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil: dict[Precision, Graphs] = {"int8": {"model": b"no graph"}}
+    root = publish(tmp_path, Catalog(Path(models)), tiny_zoo.TEXTS, spoil=spoil).root
+    assert main(["models", "--models", str(root), "--self-test"]) == 1
+    rows = capsys.readouterr().out.splitlines()
+    int8, fp32 = [row for row in rows if row.startswith(tiny_zoo.TEXTS)]
+    assert int8.split()[2:5] == ["int8", "cpu", "failed"]
+    assert fp32.split()[2:5] == ["fp32", "cpu", "passed"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 supervised.py FOLDER SCRIPT   where SCRIPT names what the workers do
 """
 
-import logging
 import os
 import select
 import signal
@@ -12,18 +11,22 @@ from pathlib import Path
 
 from service.fleet.seat import Seat
 from service.fleet.supervisor import Supervisor, WorkersFailed
+from service.logs import configure_logging
 
 
 def main() -> int:
     folder, script = Path(sys.argv[1]), sys.argv[2]
-    logging.basicConfig(stream=sys.stderr)
+    configure_logging("info", "json")
 
     def work(seat: Seat) -> int:
         life = folder / f"{seat.number}.lives"
         lives = int(life.read_text()) + 1 if life.exists() else 1
         life.write_text(str(lives))
-        if script == "cannot":
+        if script == "cannot" or (script == "only once" and seat.replacement):
             seat.tell("failed", f"worker {seat.number} has no model")
+            return 1
+        if script == "short-lived" and seat.replacement:
+            seat.tell("ready", "ready")
             return 1
         leave = os.pipe()
         os.set_blocking(leave[1], False)

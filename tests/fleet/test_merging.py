@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
+import orjson
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.samples import Exemplar
 
 from service.fleet.merging import Page
 
@@ -21,8 +24,35 @@ def page(**gauges: float) -> Page:
 def merged(pages: Iterable[Page]) -> CollectorRegistry:
     whole = Page()
     for one in pages:
-        whole.add(one.plain())
+        whole.add(orjson.loads(orjson.dumps(one.plain())))  # as it travels
     return whole.registry()
+
+
+class Traced:
+    """One process that measured once, in that trace and at that time."""
+
+    def __init__(self, trace_id: str, at_s: float | None) -> None:
+        self._exemplar = Exemplar({"trace_id": trace_id}, 0.5, at_s)
+
+    def collect(self) -> Iterable[Metric]:
+        family = Metric("slipway_seconds", "Time.", "histogram")
+        family.add_sample("slipway_seconds_bucket", {"le": "1.0"}, 1.0, exemplar=self._exemplar)
+        family.add_sample("slipway_seconds_bucket", {"le": "+Inf"}, 1.0)
+        yield family
+
+
+def traced(trace_id: str, at_s: float | None) -> Page:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Traced(trace_id, at_s))
+    return Page.of(registry)
+
+
+def bucket(pages: Iterable[Page]) -> str:
+    """The line of the only bucket with an exemplar, as OpenMetrics writes it."""
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    lines = encode(merged(pages)).decode().splitlines()
+    (line,) = [line for line in lines if 'le="1.0"' in line]
+    return line
 
 
 def test_counts_and_buckets_add_up() -> None:
@@ -68,3 +98,31 @@ def test_a_series_that_only_one_has_is_kept() -> None:
 def test_only_what_grows_outlives_a_process() -> None:
     kept = page(slipway_queue_depth=2.0).only_counts()
     assert {family["name"] for family in kept.plain()} == {"slipway_requests", "slipway_seconds"}
+
+
+def test_a_trace_that_a_process_names_is_on_the_merged_page() -> None:
+    registry = CollectorRegistry()
+    seconds = Histogram("slipway_seconds", "Time.", buckets=(1.0,), registry=registry)
+    seconds.observe(0.5, {"trace_id": "abc"})
+    assert '3.0 # {trace_id="abc"} 0.5 ' in bucket([page(), Page.of(registry), page()])
+
+
+@pytest.mark.parametrize("newest", [0, 1, 2])
+def test_of_several_traces_in_one_bucket_the_newest_is_told(newest: int) -> None:
+    times = [100.0, 100.0, 100.0]
+    times[newest] = 200.5
+    line = bucket(traced(f"trace-{number}", at_s) for number, at_s in enumerate(times))
+    assert line.endswith(f'3.0 # {{trace_id="trace-{newest}"}} 0.5 200.5')
+
+
+def test_a_trace_of_unknown_time_gives_way_to_any_other() -> None:
+    for pages in (
+        [traced("old", None), traced("new", 1.0)],
+        [traced("new", 1.0), traced("old", None)],
+    ):
+        assert 'trace_id="new"' in bucket(pages)
+    assert bucket([traced("old", None)]).endswith('1.0 # {trace_id="old"} 0.5')
+
+
+def test_traces_outlive_the_process_that_named_them() -> None:
+    assert 'trace_id="abc"' in bucket([traced("abc", 1.0).only_counts()])

@@ -1,5 +1,6 @@
 """Workers that are started, die, are replaced, and leave: real processes that load nothing."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,12 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blockbuster import BlockBuster
 
 from service.fleet.launch import reserve
-from service.fleet.supervisor import WorkersFailed
+from service.fleet.supervisor import WorkersFailed, pause_after
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
@@ -40,6 +42,12 @@ class Fleet:
     def said(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
+
+    def logged(self, message: str) -> dict[str, Any]:
+        """The next record with this message."""
+        assert self.process.stderr is not None
+        records: Iterator[dict[str, Any]] = map(json.loads, self.process.stderr)
+        return next(record for record in records if record["message"] == message)
 
     def pid(self, number: int) -> int:
         return int((self.folder / f"{number}.pid").read_text())
@@ -93,6 +101,30 @@ def test_one_that_dies_is_replaced_and_the_other_lives_on(fleet: Fleet) -> None:
 def test_what_keeps_one_from_starting_is_told_and_ends_all(fleet: Fleet) -> None:
     assert fleet.said().startswith("failed: worker ")
     assert fleet.wait() == 1
+
+
+@pytest.mark.parametrize("fleet", ["only once"], indirect=True)
+def test_what_keeps_a_replacement_from_starting_is_logged_each_time(fleet: Fleet) -> None:
+    fleet.said()
+    os.kill(fleet.pid(1), signal.SIGKILL)
+    for _ in range(2):
+        record = fleet.logged("a worker cannot start")
+        assert (record["level"], record["worker"]) == ("error", 1)
+        assert record["reason"] == "worker 1 has no model"
+    assert fleet.process.poll() is None
+
+
+@pytest.mark.parametrize("fleet", ["only once", "short-lived"], indirect=True)
+def test_a_seat_whose_workers_die_young_is_taken_again_after_growing_pauses(fleet: Fleet) -> None:
+    fleet.said()
+    os.kill(fleet.pid(0), signal.SIGKILL)
+    died = [fleet.logged("a worker died; a new one starts") for _ in range(3)]
+    assert [record["pause_s"] for record in died] == [0.0, 0.5, 1.0]
+
+
+def test_pauses_have_an_end_however_often_a_worker_dies() -> None:
+    assert [pause_after(deaths) for deaths in range(1, 9)] == [0, 0.5, 1, 2, 4, 8, 16, 30]
+    assert pause_after(5000) == 30
 
 
 @pytest.mark.parametrize("fleet", ["stubborn"], indirect=True)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Metric
 from starlette.types import Receive, Scope, Send
 
 from service.errors import DeadlineExceeded, InvalidInput, Overloaded, ServiceError
+from service.http.direct import DirectExchange
 from service.http.edge import Edge
 from service.http.exchange import Exchange, event_of
 from service.http.limits import Limits
@@ -40,6 +41,8 @@ class Site:
                 ("POST", "/fail"): self._fail,
                 ("POST", "/off"): self._off_the_loop,
                 ("POST", "/grow"): self._grow,
+                ("POST", "/twice"): self._twice,
+                ("POST", "/clean"): self._clean_up,
             },
             doors={("POST", "/wait"): self._door},
             limits=limits,
@@ -94,11 +97,28 @@ class Site:
                 return
             exchange.tell(event_of(b"progress", news))
 
+    async def _twice(self, exchange: Exchange) -> bytes:
+        return await self._wait(exchange) + await self._wait(exchange)
+
+    async def _clean_up(self, exchange: Exchange) -> bytes:
+        """Waits for its caller once more when it is interrupted."""
+        try:
+            return await self._twice(exchange)
+        finally:
+            await self._wait(exchange)
+
     @property
     def connection(self) -> HeadLimitProtocol:
         (connection,) = self.server.server_state.connections
         assert isinstance(connection, HeadLimitProtocol)
         return connection
+
+    @property
+    def turn(self) -> DirectExchange:
+        """The request that is being answered."""
+        turn = self.connection.turn
+        assert isinstance(turn, DirectExchange)
+        return turn
 
     def count(self, outcome: str) -> float:
         return sum(
@@ -391,6 +411,48 @@ async def test_a_client_that_leaves_ends_the_work_at_once(site: Site, client: Cl
     assert site.count("cancelled") == 1
 
 
+async def test_a_client_that_leaves_in_the_turn_of_an_answer_ends_what_comes_after(
+    site: Site, client: Client
+) -> None:
+    client.send("/twice")
+    await until(lambda: len(site.waiting) == 1)
+    site.waiting[0].set_result(b"first")  # the endpoint hears of it in the next turn of the loop
+    site.turn.lose_client()
+    await until(lambda: len(site.waiting) == 2)
+    assert site.waiting[1].cancelled()
+    await until(lambda: site.in_flight == 0)
+    assert site.count("cancelled") == 1
+
+
+async def test_a_client_that_leaves_in_the_turn_of_the_last_answer_changes_nothing(
+    site: Site, client: Client
+) -> None:
+    client.send("/wait")
+    await until(lambda: len(site.waiting) == 1)
+    site.waiting[0].set_result(b"done")
+    site.turn.lose_client()
+    assert (await client.read())[2] == b"done"
+    assert (site.count("ok"), site.count("cancelled")) == (1, 0)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_what_an_endpoint_does_because_it_was_interrupted_is_not_interrupted_again(
+    site: Site, client: Client, at_once: bool
+) -> None:
+    client.send("/clean")
+    await until(lambda: len(site.waiting) == 1)
+    if at_once:
+        site.waiting[0].set_result(b"first")
+    site.turn.lose_client()
+    last = 2 + at_once
+    await until(lambda: len(site.waiting) == last)
+    await asyncio.sleep(0)
+    assert not site.waiting[-1].done()
+    site.waiting[-1].set_result(b"")
+    await until(lambda: site.in_flight == 0)
+    assert site.count("cancelled") == 1
+
+
 async def test_a_client_that_leaves_while_it_sends_counts_as_cancelled(
     site: Site, client: Client
 ) -> None:
@@ -448,6 +510,19 @@ async def test_a_request_that_the_server_cuts_short_is_told_so(site: Site, clien
     site.server.stop()  # waits for a second
     status, headers, _ = await client.read()
     assert (status, headers["retry-after"]) == (503, "2")
+    assert site.count("not_ready") == 1
+
+
+async def test_a_request_cut_short_in_the_turn_of_an_answer_is_told_so(
+    site: Site, client: Client
+) -> None:
+    client.send("/twice")
+    await until(lambda: len(site.waiting) == 1)
+    site.waiting[0].set_result(b"first")
+    site.connection.cut_short()
+    await until(lambda: len(site.waiting) == 2)
+    assert site.waiting[1].cancelled()
+    assert (await client.read())[0] == 503
     assert site.count("not_ready") == 1
 
 

@@ -21,13 +21,23 @@ Graphs = Mapping[Role, bytes]
 
 def saturating(graph: bytes, most: float) -> bytes:
     """The graph with its first output cut at `most`, as sums of 8-bit products may be."""
+    return _ending(graph, "Clip", ["whole", "", "added"], most)
+
+
+def without_numbers(graph: bytes) -> bytes:
+    """The graph with a first output that is nothing but NaN."""
+    return _ending(graph, "Mul", ["whole", "added"], float("nan"))
+
+
+def _ending(graph: bytes, operator: str, inputs: list[str], added: float) -> bytes:
+    """The graph with one node more, which makes its first output of the `whole` one."""
     model = onnx.load_from_string(graph)
     name = model.graph.output[0].name
     for node in model.graph.node:
         node.output[:] = ["whole" if output == name else output for output in node.output]
-    limit = onnx.helper.make_tensor("most", onnx.TensorProto.FLOAT, [], [most])
-    model.graph.initializer.append(limit)
-    model.graph.node.append(onnx.helper.make_node("Clip", ["whole", "", "most"], [name]))
+    number = onnx.helper.make_tensor("added", onnx.TensorProto.FLOAT, [], [added])
+    model.graph.initializer.append(number)
+    model.graph.node.append(onnx.helper.make_node(operator, inputs, [name]))
     content: bytes = model.SerializeToString()
     return content
 

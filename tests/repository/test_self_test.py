@@ -22,7 +22,7 @@ from service.repository.models import Models
 from service.repository.options import LoadOptions
 from service.runtime.errors import SelfTestFailed
 from tests.model_zoo.samples import promise
-from tests.repository.golden_models import publish, saturating, zoo
+from tests.repository.golden_models import publish, saturating, without_numbers, zoo
 from tests.tiny_zoo import IMAGES, TEXTS, TRANSLATOR
 
 
@@ -65,6 +65,15 @@ def spoiled_texts(tiny: Catalog, most: float = -5.0) -> dict[Role, bytes]:
     return {"model": saturating(graph, most)}
 
 
+def broken_texts(tiny: Catalog, how: str) -> dict[Role, bytes]:
+    """Graphs that break outright, instead of answering otherwise."""
+    graph = tiny.open(TEXTS).read("model.onnx")
+    return {"model": without_numbers(graph) if how == "NaN" else b"no graph"}
+
+
+BREAKS = [("NaN", "not finite"), ("no graph", "cannot open the graph")]
+
+
 def test_the_best_variant_that_passes_serves(
     tmp_path: Path, tiny: Catalog, registry: CollectorRegistry
 ) -> None:
@@ -89,6 +98,73 @@ def test_int8_that_saturates_gives_way_to_fp32_and_says_why(
         assert "largest difference" in refused["reason"]
         assert (gauge(registry, TEXTS, "int8"), gauge(registry, TEXTS, "fp32")) == (0, 1)
     assert [r.levelname for r in caplog.records if "self-test" in r.message] == ["WARNING"]
+
+
+@pytest.mark.parametrize(("how", "why"), BREAKS)
+def test_a_variant_that_breaks_outright_gives_way_to_the_next_and_says_why(
+    tmp_path: Path,
+    tiny: Catalog,
+    registry: CollectorRegistry,
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+    why: str,
+) -> None:
+    catalog = publish(tmp_path, tiny, TEXTS, spoil={"int8": broken_texts(tiny, how)})
+    with loaded(catalog, TEXTS, registry) as live:
+        assert (live.variant, told(live)["outcome"]) == ("fp32", "passed")
+        (refused,) = told(live)["refused"]
+        assert (refused["variant"], refused["provider"]) == ("int8", "cpu")
+        assert refused["outcome"] == "failed"
+        assert why in refused["reason"]
+        assert (gauge(registry, TEXTS, "int8"), gauge(registry, TEXTS, "fp32")) == (0, 1)
+    (record,) = [record for record in caplog.records if "self-test" in record.message]
+    assert record.levelname == "WARNING"
+    assert why in vars(record)["reason"]
+
+
+def test_a_broken_variant_without_self_test_gives_way_too(
+    tmp_path: Path, tiny: Catalog, registry: CollectorRegistry
+) -> None:
+    spoil: dict[Precision, Any] = {"int8": broken_texts(tiny, "NaN")}
+    catalog = publish(tmp_path, tiny, TEXTS, spoil=spoil, tested=())
+    with loaded(catalog, TEXTS, registry) as live:
+        assert (live.variant, told(live)["outcome"]) == ("fp32", "none")
+        assert gauge(registry, TEXTS, "int8") == 0
+
+
+def test_when_every_variant_breaks_the_error_says_why_of_each(
+    tmp_path: Path, tiny: Catalog, registry: CollectorRegistry
+) -> None:
+    spoil: dict[Precision, Any] = {
+        "int8": broken_texts(tiny, "NaN"),
+        "fp32": broken_texts(tiny, "no graph"),
+    }
+    catalog = publish(tmp_path, tiny, TEXTS, spoil=spoil)
+    why = r"int8 on cpu: .*not finite.*; fp32 on cpu: .*cannot open the graph"
+    with pytest.raises(SelfTestFailed, match=why), loaded(catalog, TEXTS, registry):
+        raise AssertionError("served")
+    assert (gauge(registry, TEXTS, "int8"), gauge(registry, TEXTS, "fp32")) == (0, 0)
+
+
+@pytest.mark.parametrize(("how", "why"), BREAKS)
+def test_who_is_strict_gets_no_other_variant_for_one_that_breaks_outright(
+    tmp_path: Path, tiny: Catalog, registry: CollectorRegistry, how: str, why: str
+) -> None:
+    catalog = publish(tmp_path, tiny, TEXTS, spoil={"int8": broken_texts(tiny, how)})
+    with (
+        pytest.raises(SelfTestFailed, match=f"int8 on cpu: [^;]*{why}[^;]*$"),
+        loaded(catalog, TEXTS, registry, strict_providers=True),
+    ):
+        raise AssertionError("served")
+
+
+def test_a_graph_changed_behind_the_manifest_gives_way_to_nothing(
+    tmp_path: Path, tiny: Catalog, registry: CollectorRegistry
+) -> None:
+    catalog = publish(tmp_path, tiny, TEXTS)
+    (tmp_path / TEXTS / "1" / "model_int8.onnx").write_bytes(b"no graph")
+    with pytest.raises(FileMismatch, match="model_int8"), loaded(catalog, TEXTS, registry):
+        raise AssertionError("served")
 
 
 def test_a_difference_within_the_tolerance_is_let_through(
