@@ -22,13 +22,10 @@ QUICK = ImageTraining(
     batch=100,
     average_decay=0.9,
     small_share=0.0,
-    label_smoothing=0.2,
-    shift=2,
-    cut_out=4,
 )
-ON_GPU = ImageTraining(epochs=64, batch=512, average_decay=0.998)
+ON_GPU = ImageTraining(epochs=64, batch=512, cut_out=8, average_decay=0.998)
 QUICK_WIDTHS = (16, 32, 48)
-WIDTHS = (64, 256, 256)
+WIDTHS = (48, 160, 256)
 FEW_ROWS = 10_000
 SEEN_FIRST = 5000  # images that the first statistics of a network are taken from
 
@@ -68,12 +65,10 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
         chosen = replace(
             chosen,
             batch=64,
-            epochs=48,
+            epochs=40,
             average_decay=0.98,
             patience=10,
             small_share=0.0,
-            shift=2,
-            cut_out=4,
         )
     if isinstance(network, Mlp):
         chosen = replace(

@@ -36,7 +36,7 @@ class ImageTraining:
     is learnt first, at half the cost (Tan and Le 2021, arXiv:2104.00298). only_load: as in `Plan`.
     """
 
-    epochs: int = 40
+    epochs: int = 32
     batch: int = 256
     rate: float = 11.5
     matrix_rate: float = 0.04
@@ -44,9 +44,9 @@ class ImageTraining:
     bias_rate_factor: float = 64.0
     momentum: float = 0.85
     weight_decay: float = 0.0153
-    label_smoothing: float = 0.1
-    shift: int = 3
-    cut_out: int = 8
+    label_smoothing: float = 0.2
+    shift: int = 2
+    cut_out: int = 4
     small_share: float = 0.6
     small: float = 0.75
     average_decay: float = 0.995

@@ -5,7 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from export.convert.transformer_graphs import TransformerGraphs, transformer_graphs
+from export.convert.graph_builder import FLOAT, GraphBuilder
+from export.convert.transformer_graphs import (
+    MASKED,
+    TransformerGraphs,
+    exact_softmax,
+    transformer_graphs,
+)
 from export.networks.greedy import decode_greedily
 from export.networks.transformer import Transformer
 from service.runtime.generate import Generator
@@ -181,3 +187,41 @@ def test_a_score_that_is_no_best_token_is_never_said(graphs: TransformerGraphs) 
 def test_a_vocabulary_that_does_not_fill_whole_blocks_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 128"):
         transformer_graphs(Transformer(replace(TRANSLATIONS, vocabulary=100)))
+
+
+def softmax_of(scores: Floats, *, exact: bool = True) -> Floats:
+    """The last axis by the encoder's own operators, or by the operator that is made for it."""
+    graph = GraphBuilder("softmax")
+    given = graph.input("scores", FLOAT, ["rows", "tokens"])
+    name = graph.output("weights", FLOAT, ["rows", "tokens"])
+    weights = exact_softmax(graph, given) if exact else graph.node("Softmax", [given], axis=-1)
+    graph.node("Identity", [weights], out=name)
+    session = open_session(graph.model().SerializeToString())
+    found: Floats = session.run({"scores": scores})["weights"]
+    return found
+
+
+def among_others(scores: Floats, before: int, after: int) -> Floats:
+    """The same scores in a longer row, whose other places are masked."""
+    sides = ((0, 0), (before, after))
+    return np.pad(scores, sides, constant_values=MASKED).astype(np.float32)
+
+
+def test_the_softmax_has_the_same_bits_wherever_a_sentence_stands() -> None:
+    scores = np.random.default_rng(0).normal(0, 3, (64, 21)).astype(np.float32)
+    alone, usual = softmax_of(scores), softmax_of(scores, exact=False)
+    np.testing.assert_allclose(alone, usual, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(alone.sum(axis=1), 1, atol=1e-6)
+    moved = 0
+    for before, after in ((1, 0), (0, 43), (5, 9), (31, 2), (100, 7)):
+        longer = among_others(scores, before, after)
+        places = slice(before, before + 21)
+        np.testing.assert_array_equal(softmax_of(longer)[:, places], alone)
+        moved += int((softmax_of(longer, exact=False)[:, places] != usual).any())
+    assert moved, "the operator's own sums depend on the place: else this would prove nothing"
+
+
+def test_a_row_of_equal_scores_is_shared_out_evenly_however_long_it_is() -> None:
+    for tokens in (1, 3, 200):
+        weights = softmax_of(np.full((1, tokens), 50.0, np.float32))
+        np.testing.assert_allclose(weights, 1 / tokens, rtol=1e-6)
