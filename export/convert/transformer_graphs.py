@@ -218,10 +218,11 @@ class _Decoder(_Stack):
 
 
 def exact_softmax(graph: GraphBuilder, scores: str) -> str:
-    """Over the last axis, powers in steps of 2^-16, with the same bits wherever in it the scores that count stand.
+    """Over the last axis, with the same bits wherever in it the scores that count stand.
 
     A sum in floating point depends on its order, and the operator's own order on the place; a last
-    bit can then tip an activation over to the next byte. Multiples of 2^-16 have exact sums.
+    bit can then tip an activation over to the next byte. So powers are rounded to multiples of
+    2^-16, whose sums are exact.
     """
     highest = graph.node("ReduceMax", [scores, graph.integers(-1)], keepdims=1)
     powers = graph.node("Exp", [graph.node("Sub", [scores, highest])])
