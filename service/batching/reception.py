@@ -17,6 +17,8 @@ from service.metrics import LookUp
 
 P = TypeVar("P")
 
+# For each that waits: fewer foreseen, and more of those let in expired (bench row "counting").
+LATECOMERS = 8
 LEAVING = "The model is being taken out of service; send the item again."
 
 
@@ -132,8 +134,8 @@ class Reception(Generic[P]):
         return Outlook(before_s, max(stay_s, share_s), spare_s)
 
     def _company(self, arriving: int) -> int:
-        """How many will run together: a worker's share of all that waits then."""
-        return ceil((len(self._line) + arriving) / self._workers)
+        """How many may run together, if so many come while these wait: a worker's share of all."""
+        return ceil((len(self._line) + arriving) * LATECOMERS / self._workers)
 
     def _joins(self, item: QueuedItem[P], claim: Claim, priority: Priority) -> bool:
         if item.priority == "bulk" and priority == "interactive":

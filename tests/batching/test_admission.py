@@ -239,29 +239,29 @@ async def test_the_longest_part_says_how_long_a_request_stays(
     await asyncio.gather(*tasks)
 
 
-async def test_a_newcomer_stays_as_long_as_the_batch_that_will_form_runs(
+async def test_a_newcomer_stays_as_long_as_the_batch_that_may_form_runs(
     clock: Clock, make_batcher: MakeBatcher, runner: GatedRunner
 ) -> None:
     latency = Known(Parts(row_s=1.0))
-    batcher = make_batcher(workers=2, max_batch_size=8, latency=latency)
+    batcher = make_batcher(workers=2, max_batch_size=12, latency=latency)
     tasks = await busy(batcher, runner)
-    # Half a second of what runs for each worker, and a row of its own; nobody else waits.
-    with pytest.raises(Overloaded, match=r"about 1\.5 s"):
-        await batcher.submit(1, deadline=clock() + 1.4)
-    tasks.append(submitted(batcher, 1, deadline=clock() + 1.5))
-    await runner.entered()
-    tasks += [submitted(batcher, part) for part in (2, 3, 4)]
-    await turn()
-    # Both run (1 s each), three wait (1.5 s each), and half of the four will run with it (2 s).
+    # Half a second of what runs for each worker, and a batch of half of eight.
     with pytest.raises(Overloaded, match=r"about 4\.5 s"):
-        await batcher.submit(5, deadline=clock() + 4.4)
-    # Eighteen will never run together: its batch is one of eight.
-    tasks += [submitted(batcher, part) for part in range(6, 21)]
+        await batcher.submit(1, deadline=clock() + 4.4)
+    tasks.append(submitted(batcher, 1, deadline=clock() + 4.5))
+    await runner.entered()
+    tasks.append(submitted(batcher, 2))
     await turn()
-    with pytest.raises(Overloaded, match="about 18 s"):
-        await batcher.submit(5, deadline=clock() + 17.9)
+    # Both run (1 s each), one waits (half a second each), and half of sixteen may run then.
+    with pytest.raises(Overloaded, match=r"about 9\.5 s"):
+        await batcher.submit(5, deadline=clock() + 9.4)
+    # Its batch is one of twelve, however many wait.
+    tasks += [submitted(batcher, part) for part in (3, 4, 6)]
+    await turn()
+    with pytest.raises(Overloaded, match="about 15 s"):
+        await batcher.submit(5, deadline=clock() + 14.9)
     runner.open()
-    assert await asyncio.gather(*tasks) == [0, *(10 * n for n in (1, 2, 3, 4, *range(6, 21)))]
+    assert await asyncio.gather(*tasks) == [0, *(10 * n for n in (1, 2, 3, 4, 6))]
 
 
 async def test_who_is_refused_is_told_a_time_with_jitter(clock: Clock, runner: GatedRunner) -> None:
