@@ -19,7 +19,7 @@ from export.datasets.user_data import describe, require_parts
 from export.options import Options
 from model_zoo.manifest import ImageInput
 
-VALIDATION_SHARE, TEST_SHARE, SPLIT_SEED = 0.05, 0.1, 0
+VALIDATION_SHARE, TEST_SHARE, SPLIT_SEED = 0.1, 0.1, 0
 QUICK_TRAIN, QUICK_TEST = 1000, 300
 
 

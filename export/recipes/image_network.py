@@ -20,12 +20,18 @@ SIDE = 32
 QUICK = ImageTraining(
     epochs=8,
     batch=100,
+    label_smoothing=0.2,
+    shift=2,
+    cut_out=4,
+    warm_up=0.23,
+    final_rate=0.07,
     average_decay=0.9,
     small_share=0.0,
 )
-ON_GPU = ImageTraining(epochs=64, batch=512, cut_out=8, average_decay=0.998)
+ON_GPU = ImageTraining(epochs=64, batch=512)
 QUICK_WIDTHS = (16, 32, 48)
-WIDTHS = (48, 160, 256)
+WIDTHS = (64, 160, 256)
+DEPTHS = (2, 2, 2)
 FEW_ROWS = 10_000
 SEEN_FIRST = 5000  # images that the first statistics of a network are taken from
 
@@ -52,7 +58,8 @@ def begin(
         return network
     if kind == "mlp":
         return Mlp(MlpConfig(classes, SIDE, SIDE, widths=(64, 32) if options.quick else (512, 256)))
-    network = ResNet(ResNetConfig(classes, QUICK_WIDTHS if options.quick else WIDTHS))
+    shape = ResNetConfig(classes, WIDTHS, DEPTHS)
+    network = ResNet(ResNetConfig(classes, QUICK_WIDTHS) if options.quick else shape)
     network.whiten(few_NCHW)
     return network
 

@@ -31,12 +31,13 @@ class ImageTraining:
     """`rate` is for 1,024 images and decoupled from momentum (Jordan 2024, arXiv:2404.00498);
     `matrix_rate` is Muon's, for the convolutions (0: they learn by `rate` like the rest).
 
+    warm_up, final_rate: share of the steps in which rates rise, and of the rates that the last has.
     rate_factor: on the rates of what was learnt before, for a network that does not start afresh.
     small_share: of the epochs, the first ones, see images at `small` of their side: what is coarse
     is learnt first, at half the cost (Tan and Le 2021, arXiv:2104.00298). only_load: as in `Plan`.
     """
 
-    epochs: int = 32
+    epochs: int = 60
     batch: int = 256
     rate: float = 11.5
     matrix_rate: float = 0.04
@@ -44,12 +45,14 @@ class ImageTraining:
     bias_rate_factor: float = 64.0
     momentum: float = 0.85
     weight_decay: float = 0.0153
-    label_smoothing: float = 0.2
-    shift: int = 2
-    cut_out: int = 4
-    small_share: float = 0.6
+    label_smoothing: float = 0.1
+    shift: int = 3
+    cut_out: int = 8
+    small_share: float = 0.35
     small: float = 0.75
-    average_decay: float = 0.995
+    warm_up: float = 0.2
+    final_rate: float = 0.01
+    average_decay: float = 0.998
     patience: int = 0
     seed: int = 1
     only_load: bool = False
@@ -95,7 +98,10 @@ def train_images(
             seed=settings.seed,
             only_load=settings.only_load,
         ),
-        Stepper(_optimizers(network, settings, batch), warm_up_then_decay(0.23, 0.07)),
+        Stepper(
+            _optimizers(network, settings, batch),
+            warm_up_then_decay(settings.warm_up, settings.final_rate),
+        ),
         Lesson(batches, loss, lambda network: evaluate_images(network, validation, colours)),
         folder,
         "images",
