@@ -39,6 +39,7 @@ class Line(Generic[P]):
         self._waiting_s: dict[Priority, float] = {"interactive": 0.0, "bulk": 0.0}
         self._running = 0
         self._running_s = 0.0
+        self.changes = 0  # how often somebody came, was taken or left
         self.abandoned = 0  # how many items were given up by all who waited, while in work
         self._passed_over = 0  # batches in a row that left a bulk item standing
         self._accepting = True
@@ -80,6 +81,7 @@ class Line(Generic[P]):
                 waiting=len(self), arriving=len(items)
             ):
                 return False
+            self.changes += 1
             for item in items:
                 self._items[item.priority][item] = None
                 self._waiting_s[item.priority] += item.share_s
@@ -166,6 +168,7 @@ class Line(Generic[P]):
     def finished(self, items: Sequence[QueuedItem[P]]) -> None:
         """These items, which were taken, have their answers."""
         with self._changed:
+            self.changes += 1
             self._running -= len(items)
             left_s = self._running_s - sum(item.share_s for item in items)
             # Back to exactly zero, so that errors of rounding cannot add up.
@@ -174,6 +177,7 @@ class Line(Generic[P]):
     def stop_accepting(self) -> None:
         """Refuse all newcomers, and delay partial batches no longer."""
         with self._changed:
+            self.changes += 1
             self._accepting = False
             self._changed.notify_all()
 
@@ -182,6 +186,7 @@ class Line(Generic[P]):
         with self._changed:
             self._closed = True
             self._accepting = False
+            self.changes += 1
             self._changed.notify_all()
             return self._clear()
 
@@ -206,6 +211,7 @@ class Line(Generic[P]):
         return batch
 
     def _count_running(self, items: Sequence[QueuedItem[P]]) -> None:
+        self.changes += 1
         self._running += len(items)
         self._running_s += sum(item.share_s for item in items)
 
@@ -262,6 +268,7 @@ class Line(Generic[P]):
         if item not in items:
             return
         del items[item]
+        self.changes += 1
         left_s = self._waiting_s[item.priority] - item.share_s
         self._waiting_s[item.priority] = max(0.0, left_s) if items else 0.0
 

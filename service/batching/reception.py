@@ -58,6 +58,8 @@ class Reception(Generic[P]):
         self._workers = workers
         self._chance = chance
         self._listener = listener
+        # What the last one was told who was refused, and what was so then.
+        self._told: tuple[tuple[Priority, float, int], ServiceError] | None = None
 
     def queue_s(self, priority: Priority = "bulk") -> float:
         """Predicted seconds until all that waits before a newcomer is taken."""
@@ -114,7 +116,18 @@ class Reception(Generic[P]):
         return self._overloaded(_full(len(self._line), self._policy), self.queue_s())
 
     def refusal(self, priority: Priority, spare_s: float) -> ServiceError | None:
-        """Why even the smallest item would be refused now; None if one may come in."""
+        """Why even the smallest item would be refused now; None if one may come in.
+
+        Until somebody comes, is taken or leaves, all who ask the same get the same error.
+        """
+        asked = (priority, spare_s, self._line.changes)
+        if self._told is not None and self._told[0] == asked:
+            return self._told[1]
+        found = self._refusal(priority, spare_s)
+        self._told = None if found is None else (asked, found)
+        return found
+
+    def _refusal(self, priority: Priority, spare_s: float) -> ServiceError | None:
         if not self._line.accepting:
             return NotReady(LEAVING)
         waiting = len(self._line)

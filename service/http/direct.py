@@ -11,7 +11,7 @@ from service.errors import Cancelled, ServiceError
 from service.http.answers import AnswerWriter
 from service.http.client_watch import LEFT
 from service.http.edge import stopped
-from service.http.errors import PROBLEM_JSON, Problem, Refusal
+from service.http.errors import Refusal
 from service.http.exchange import Exchange, Fields, event_of
 from service.http.limits import check_head, too_large, too_slow
 from service.http.routes import DirectRoute
@@ -93,6 +93,14 @@ class DirectExchange(Exchange):
             self._start()
         elif self.expects_continue:
             self._answers.ask_for_body()
+
+    def take_whole(self, body: bytes) -> None:
+        """It is its turn, its head passed all checks before, and this is its body."""
+        self.is_its_turn = self.body_complete = True
+        self._edge.begin(self)
+        self._chunks.append(body)
+        self._size = len(body)
+        self._start()
 
     def feed(self, chunk: bytes) -> None:
         """More of the body."""
@@ -236,7 +244,7 @@ class DirectExchange(Exchange):
         body = problem.body(self.request_id.decode())
         if self.has_told:  # too late for another status
             self.tell_last(event_of(b"error", body))
-        self._finish(_lines(problem), body)
+        self._finish(problem.lines, body)
 
     def _finish(self, lines: bytes, body: bytes) -> None:
         self.response_complete = True
@@ -254,8 +262,3 @@ class DirectExchange(Exchange):
     def _check_size(self) -> None:
         if self._size > self.body_limit:
             raise too_large(self.body_limit)
-
-
-def _lines(problem: Problem) -> bytes:
-    fields = ((b"content-type", PROBLEM_JSON), *problem.headers)
-    return b"".join(b"%b: %b\r\n" % field for field in fields)

@@ -63,6 +63,7 @@ class Edge:
         watching = watching or Watching()
         self._access_log = watching.access_log
         self._tracer = watching.tracer
+        self._told: tuple[BaseException, Problem] | None = None
         self.direct = direct
         self.doors = doors or {}
         self.limits = limits
@@ -123,7 +124,12 @@ class Edge:
 
     def judge(self, exchange: Exchange, error: BaseException) -> Problem:
         """The problem that this error is to the client, its outcome and status noted."""
-        problem = problem_of(error)
+        if self._told is not None and self._told[0] is error:
+            problem = self._told[1]  # a refusal that another one was told, too
+        else:
+            problem = problem_of(error)
+            # one that was raised would keep its frames alive
+            self._told = (error, problem) if error.__traceback__ is None else None
         if problem.is_our_mistake:
             _log_mistake(exchange, error)
         exchange.outcome = problem.outcome

@@ -6,9 +6,10 @@ Every error leaves as `application/problem+json` (RFC 9457) with `type`, `title`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from fastapi.exceptions import RequestValidationError
@@ -69,7 +70,8 @@ class Refusal(Exception):
         self.detail = detail
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True)
+class Problem:
     """An error ready for the wire."""
 
     status: int
@@ -78,6 +80,12 @@ class Problem(NamedTuple):
     title: str
     detail: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @cached_property
+    def lines(self) -> bytes:
+        """The header fields of its answer, each with its line end."""
+        fields = ((b"content-type", PROBLEM_JSON), *self.headers)
+        return b"".join(b"%b: %b\r\n" % field for field in fields)
 
     @property
     def is_our_mistake(self) -> bool:

@@ -13,9 +13,11 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from service.http.acceptor import Acceptor
 from service.http.answers import AnswerWriter, StandingHeaders
 from service.http.direct import DirectExchange
 from service.http.edge import Edge
+from service.http.heads import Heads, KnownHead
 from service.http.routes import DirectRoute, direct_routes
 
 SWEEP_S = 1.0
@@ -33,17 +35,21 @@ class HeadLimitProtocol(HttpToolsProtocol):
     """One connection. `head_began_s` is None while no head is being received.
 
     Requests that came while another one is answered wait in `pipeline`; `turn` is the one that is
-    being answered, `cycle` the one whose body is being received.
+    being answered, `cycle` the one whose body is being received. `between` tells for sure that the
+    parser stands between two requests, so that it need not see one whose head is known.
     """
 
     max_head_bytes = 64 << 10
     head_s = 10.0
     routes: Mapping[bytes, DirectRoute] = {}
+    heads = Heads()
     answers: AnswerWriter
+    acceptor: Acceptor | None = None
 
     head_began_s: float | None = None
     idle_since_s: float | None = None
     head_bytes = 0
+    between = True
     leaving = False
     turn: Turn | None = None
 
@@ -56,16 +62,42 @@ class HeadLimitProtocol(HttpToolsProtocol):
             transport, self.flow, StandingHeaders(self.server_state), self.on_response_complete
         )
         self.head_began_s = time.monotonic()
+        if self.acceptor is not None:
+            self.acceptor.connected()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and stop a head that grows without end."""
-        awaited_since_s = self.head_began_s
+        is_busy, awaited_since_s = self._is_busy, self.head_began_s
+        if self.between and not is_busy and not self.leaving:
+            found = self.heads.find(data)
+            if found is not None:
+                self._take_known(*found)
+                return
+        begins = self.between or not (is_busy or awaited_since_s)
+        earlier, self.between = self.cycle, False
         super().data_received(data)
+        if begins and self.cycle is not earlier:
+            self.between = self._learn(data, self.cycle)
         # Only what belongs to one head for sure is counted: a chunk may also end a body.
         if awaited_since_s is not None and self.head_began_s == awaited_since_s:
             self.head_bytes += len(data)
             if self.head_bytes > self.max_head_bytes:
                 self.end_with(TOO_LARGE)
+
+    def _learn(self, data: bytes, cycle: Turn) -> bool:
+        """Whether that was one whole request of the short way; its head may come again."""
+        if not isinstance(cycle, DirectExchange) or not (cycle.keep_alive and cycle.body_complete):
+            return False
+        route = self.routes[cycle.raw_path]
+        return self.heads.learn(data, route, cycle.query_string, cycle.fields)
+
+    def _take_known(self, known: KnownHead, body: bytes) -> None:
+        self.head_began_s = self.idle_since_s = None
+        exchange = DirectExchange(
+            known.route, self.answers, known.query_string, known.fields, keep_alive=True
+        )
+        self.cycle = self.turn = exchange  # type: ignore[assignment]
+        exchange.take_whole(body)
 
     def on_message_begin(self) -> None:
         """The first byte of a request is here."""
@@ -244,5 +276,6 @@ def protocol_with(head_s: float, edge: Edge | None = None) -> type[HeadLimitProt
     namespace: dict[str, Any] = {
         "head_s": head_s,
         "routes": {} if edge is None else direct_routes(edge),
+        "heads": Heads(),
     }
     return type("BoundHeadLimitProtocol", (HeadLimitProtocol,), namespace)

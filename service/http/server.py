@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.http.acceptor import Acceptor
 from service.http.edge import Edge
 from service.http.limits import Limits
 from service.http.protocol import HeadLimitProtocol, end_late, protocol_with
@@ -31,6 +32,21 @@ class HttpServer(uvicorn.Server):
             await super().serve(list(sockets) if sockets is not None else None)
         finally:
             sweeper.cancel()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections from now on."""
+        protocol = self.config.http_protocol_class
+        assert isinstance(protocol, type)
+
+        def make() -> asyncio.Protocol:
+            made: asyncio.Protocol = protocol(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        if issubclass(protocol, HeadLimitProtocol):
+            protocol.acceptor = Acceptor(sockets or (), make)
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is in flight; when that takes too long, answer that the server stops."""

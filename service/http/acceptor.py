@@ -1,0 +1,53 @@
+"""Takes every connection that waits, not one a turn of the loop.
+
+libuv accepts one connection a turn of the event loop. Under overload a turn is long, and hundreds of
+connections would wait for seconds, whose requests no deadline counts yet.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+# In one go: the requests of those who are here already have their turn, too.
+AT_ONCE = 256
+
+
+class Acceptor:
+    """`connected` is to be called for every new connection: others may wait behind it."""
+
+    def __init__(
+        self, listeners: Sequence[socket.socket], make_protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._listeners = listeners
+        self._make_protocol = make_protocol
+        self._due = False
+        self._joining: set[asyncio.Task[object]] = set()
+
+    def connected(self) -> None:
+        """Look for more of them at the end of this turn."""
+        if not self._due and len(self._joining) < AT_ONCE:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._accept_all)
+
+    def _accept_all(self) -> None:
+        self._due = False
+        for listener in self._listeners:
+            for _ in range(AT_ONCE):
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # nobody waits, or the loop's own accepting tells what is wrong
+                    break
+                self._join(connection)
+
+    def _join(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(loop.connect_accepted_socket(self._make_protocol, connection))
+        self._joining.add(task)
+        task.add_done_callback(self._joined)
+
+    def _joined(self, task: asyncio.Task[object]) -> None:
+        self._joining.discard(task)
+        if not task.cancelled() and isinstance(task.exception(), OSError):
+            return  # it has left already
