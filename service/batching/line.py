@@ -39,7 +39,7 @@ class Line(Generic[P]):
         self._waiting_s: dict[Priority, float] = {"interactive": 0.0, "bulk": 0.0}
         self._running = 0
         self._running_s = 0.0
-        self.changes = 0  # how often somebody came, was taken or left
+        self.changes = 0  # how often somebody came, was taken or left, or the door was shut
         self.abandoned = 0  # how many items were given up by all who waited, while in work
         self._passed_over = 0  # batches in a row that left a bulk item standing
         self._accepting = True
@@ -168,7 +168,6 @@ class Line(Generic[P]):
     def finished(self, items: Sequence[QueuedItem[P]]) -> None:
         """These items, which were taken, have their answers."""
         with self._changed:
-            self.changes += 1
             self._running -= len(items)
             left_s = self._running_s - sum(item.share_s for item in items)
             # Back to exactly zero, so that errors of rounding cannot add up.
@@ -186,7 +185,6 @@ class Line(Generic[P]):
         with self._changed:
             self._closed = True
             self._accepting = False
-            self.changes += 1
             self._changed.notify_all()
             return self._clear()
 
@@ -211,7 +209,6 @@ class Line(Generic[P]):
         return batch
 
     def _count_running(self, items: Sequence[QueuedItem[P]]) -> None:
-        self.changes += 1
         self._running += len(items)
         self._running_s += sum(item.share_s for item in items)
 

@@ -1,12 +1,15 @@
-"""Takes every connection that waits, not one a turn of the loop.
+"""Takes every connection that waits, where libuv accepts one a turn of the event loop.
 
-libuv accepts one connection a turn of the event loop. Under overload a turn is long, and hundreds of
-connections would wait for seconds, whose requests no deadline counts yet.
+Under overload a turn is long: hundreds of connections would wait for seconds, with requests that
+no deadline counts yet.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
+
+log = logging.getLogger("slipway.http")
 
 # In one go: the requests of those who are here already have their turn, too.
 AT_ONCE = 256
@@ -49,5 +52,6 @@ class Acceptor:
 
     def _joined(self, task: asyncio.Task[object]) -> None:
         self._joining.discard(task)
-        if not task.cancelled() and isinstance(task.exception(), OSError):
-            return  # it has left already
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, OSError):  # not one that has left already
+            log.error("a connection could not be taken", exc_info=error)

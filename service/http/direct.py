@@ -98,7 +98,8 @@ class DirectExchange(Exchange):
         """It is its turn, its head passed all checks before, and this is its body."""
         self.is_its_turn = self.body_complete = True
         self._edge.begin(self)
-        self._chunks.append(body)
+        if body:
+            self._chunks.append(body)
         self._size = len(body)
         self._start()
 

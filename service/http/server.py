@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Generator, Sequence
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -36,15 +37,13 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections from now on."""
         protocol = self.config.http_protocol_class
-        assert isinstance(protocol, type)
-
-        def make() -> asyncio.Protocol:
-            made: asyncio.Protocol = protocol(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        if isinstance(protocol, type) and issubclass(protocol, HeadLimitProtocol):
+            make = partial(
+                protocol,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
             )
-            return made
-
-        if issubclass(protocol, HeadLimitProtocol):
             protocol.acceptor = Acceptor(sockets or (), make)
         await super().startup(sockets)
 

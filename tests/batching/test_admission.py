@@ -391,3 +391,43 @@ async def test_who_leaves_service_lets_nobody_in(make_batcher: MakeBatcher) -> N
     batcher = make_batcher()
     await batcher.drain()
     assert isinstance(batcher.refusal("interactive", FAR), NotReady)
+
+
+async def test_until_something_changes_all_who_ask_the_same_are_told_the_same(
+    make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
+) -> None:
+    batcher = make_batcher(**ONE_BY_ONE)
+    tasks = await busy(batcher, runner, 1, 2)
+    told = batcher.refusal("interactive", 1.0)
+    assert isinstance(told, Overloaded)
+    assert batcher.refusal("interactive", 1.0) is told
+    patient = batcher.refusal("interactive", 2.0)
+    assert isinstance(patient, Overloaded)
+    assert patient.detail != told.detail
+    assert batcher.refusal("interactive", 9.0) is None
+    assert isinstance(batcher.refusal("interactive", 2.0), Overloaded)
+    tasks.append(submitted(batcher, 3))
+    await turn()
+    again = batcher.refusal("interactive", 2.0)
+    assert again is not None
+    assert again.detail != patient.detail  # one more waits
+    runner.let_through(3)
+    await runner.entered(3)
+    await turn()
+    assert batcher.refusal("interactive", 2.0) is None
+    assert batcher.outcomes["shed"] == 5
+    runner.open()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_was_told_of_a_full_line_is_told_when_the_model_goes(
+    make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(**ONE_BY_ONE)
+    tasks = await busy(batcher, runner, 1)
+    assert isinstance(batcher.refusal("interactive", 1.0), Overloaded)
+    draining = asyncio.create_task(batcher.drain())
+    await turn()
+    assert isinstance(batcher.refusal("interactive", 1.0), NotReady)
+    runner.open()
+    await asyncio.gather(*tasks, draining)
