@@ -64,7 +64,7 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## measure every figure, in ten minutes or less; writes bench/results
+bench: $(VENV)/.dev ## measure every figure, in some ten minutes; writes bench/results
 	$(BIN)/python -m bench $(ARGS)
 
 export: $(VENV)/.torch ## train, convert, prove and publish: make export ARGS="all --quick"

@@ -1,6 +1,6 @@
 """`python -m bench`: every row of the table, one after another, and a page of results.
 
-python -m bench                          # all rows, ten minutes or less
+python -m bench                          # all rows, some ten minutes
 python -m bench images translation       # some modules of bench/rows
 python -m bench --report                 # the page again, from the rows measured so far
 """

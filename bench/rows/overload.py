@@ -17,6 +17,7 @@ from service.load.target import Target
 
 DEADLINE_S = 1.0
 TIMES = 3.0
+SECONDS = 60.0
 # Capacity is what comes out when there is always a choice of what to run together.
 CLIENTS = 128
 # Many, since equal items in flight may run once.
@@ -24,11 +25,10 @@ PAYLOADS = 4096
 
 
 def measure(place: Place) -> Iterator[Row]:
-    """The table's 60 s with sentiment; shorter for the other tasks."""
-    lengths = {task: 60.0 if task == "sentiment" else 10.0 for task in TASKS}
+    """A minute of it for each task."""
     with serving(place) as server:
-        for task, seconds in lengths.items():
-            yield from asyncio.run(_task(place, server, task, place.seconds(seconds)))
+        for task in TASKS:
+            yield from asyncio.run(_task(place, server, task, place.seconds(SECONDS)))
 
 
 async def _task(place: Place, server: Serving, task: NativeTask, seconds: float) -> list[Row]:

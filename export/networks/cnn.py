@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+FLAT = 1e-6  # of the largest variance: less of it is rounding
+
 
 @dataclass(frozen=True)
 class ResNetConfig:
@@ -75,12 +77,17 @@ class ResNet(nn.Module):
 
     @torch.no_grad()
     def whiten(self, x_NCHW: Tensor, epsilon: float = 5e-4) -> None:
-        """Set the first layer to the scaled eigenvectors of the patches of these images."""
+        """Set the first layer to the scaled eigenvectors of the patches of these images.
+
+        A direction in which no patch differs gets a filter of zeros. Grey pictures have such, and
+        the norms behind would make its rounding errors as large as what the others see.
+        """
         kernel = self.config.whitening_kernel
         patches = functional.unfold(x_NCHW, kernel).transpose(1, 2).flatten(0, 1).double()
         patches = patches - patches.mean(dim=0)
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
-        filters = (vectors / (values + epsilon).sqrt()).T.flip(0)
+        scales = torch.where(values > FLAT * values[-1], (values + epsilon).rsqrt(), 0.0)
+        filters = (vectors * scales).T.flip(0)
         filters = filters.reshape(-1, 3, kernel, kernel).float()
         self.whitening.weight.copy_(torch.cat([filters, -filters]))
         assert self.whitening.bias is not None

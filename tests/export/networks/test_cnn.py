@@ -30,6 +30,21 @@ def test_whitened_patches_have_equal_spread_in_all_directions_and_no_correlation
     torch.testing.assert_close(seen[:, half:], -seen[:, :half])
 
 
+def test_grey_pictures_are_learnt_from_like_any_others() -> None:
+    """Two thirds of what a patch could be never happens there: nothing may grow out of it."""
+    torch.manual_seed(0)
+    grey = torch.randn(64, 1, 16, 16).expand(-1, 3, -1, -1)
+    network = ResNet(ResNetConfig(3, widths=(4, 8)))
+    network.whiten(grey)
+    silent = (network.whitening.weight == 0).all(dim=(1, 2, 3))
+    assert silent.sum() == 2 * 8
+    network.train()(grey).logsumexp(1).sum().backward()
+    assert network.whitening.bias is not None
+    assert network.whitening.bias.grad is not None
+    assert network.whitening.bias.grad[silent].abs().max() < 1e-2
+    assert network.whitening.bias.grad.abs().max() < 100
+
+
 def test_the_whitening_and_the_scale_of_the_norms_are_not_learnt() -> None:
     fixed = {name for name, p in ResNet(ResNetConfig(2)).named_parameters() if not p.requires_grad}
     assert "whitening.weight" in fixed
