@@ -14,7 +14,7 @@ from export.networks.transformer import Transformer
 from export.quantize.weights import to_int8
 from export.shortlist import Lexicon
 
-CANDIDATES = 192
+CANDIDATES = 256
 ALWAYS = 1e3  # more than any sum of probabilities
 
 
