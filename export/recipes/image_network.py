@@ -72,7 +72,7 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
         chosen = replace(
             chosen,
             batch=64,
-            epochs=40,
+            epochs=80,
             average_decay=0.98,
             patience=10,
             small_share=0.0,
