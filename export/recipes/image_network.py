@@ -58,8 +58,8 @@ def begin(
         return network
     if kind == "mlp":
         return Mlp(MlpConfig(classes, SIDE, SIDE, widths=(64, 32) if options.quick else (512, 256)))
-    shape = ResNetConfig(classes, WIDTHS, DEPTHS)
-    network = ResNet(ResNetConfig(classes, QUICK_WIDTHS) if options.quick else shape)
+    small, usual = ResNetConfig(classes, QUICK_WIDTHS), ResNetConfig(classes, WIDTHS, DEPTHS)
+    network = ResNet(small if options.quick else usual)
     network.whiten(few_NCHW)
     return network
 

@@ -1,5 +1,5 @@
-"""Heads that were read before. A client sends the same one again and again, so that most of what it
-means can be looked up by its bytes: parsing and checking cost more than all the rest of a refusal.
+"""Heads that were read before: a client sends the same one again and again, so that what it means
+can be looked up by its bytes, without parser and checks.
 """
 
 from typing import NamedTuple

@@ -42,7 +42,7 @@ class HeadLimitProtocol(HttpToolsProtocol):
     max_head_bytes = 64 << 10
     head_s = 10.0
     routes: Mapping[bytes, DirectRoute] = {}
-    heads = Heads()
+    heads: Heads
     answers: AnswerWriter
     acceptor: Acceptor | None = None
 

@@ -21,6 +21,10 @@ KEEP_ALIVE_S = 75  # longer than the idle time of the usual balancers, so that t
 class HttpServer(uvicorn.Server):
     """Serves until `stop`; what is in flight then is finished first."""
 
+    def __init__(self, config: uvicorn.Config, protocol: type[HeadLimitProtocol]) -> None:
+        super().__init__(config)
+        self._protocol = protocol
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Signals are the composition root's: uvicorn would end the process by one, not by 0."""
@@ -36,15 +40,13 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections from now on."""
-        protocol = self.config.http_protocol_class
-        if isinstance(protocol, type) and issubclass(protocol, HeadLimitProtocol):
-            make = partial(
-                protocol,
-                config=self.config,
-                server_state=self.server_state,
-                app_state=self.lifespan.state,
-            )
-            protocol.acceptor = Acceptor(sockets or (), make)
+        make_protocol = partial(
+            self._protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        self._protocol.acceptor = Acceptor(sockets or (), make_protocol)
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -61,25 +63,25 @@ class HttpServer(uvicorn.Server):
 
 def make_server(application: ASGIApp, *, limits: Limits, drain_s: float) -> HttpServer:
     """A server for this application that waits `drain_s` for requests in flight when it stops."""
-    return HttpServer(
-        uvicorn.Config(
-            application,
-            loop="uvloop",
-            http=protocol_with(
-                limits.header_s, application if isinstance(application, Edge) else None
-            ),
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, round(drain_s)),
-            backlog=BACKLOG,
-        )
+    protocol = protocol_with(
+        limits.header_s, application if isinstance(application, Edge) else None
     )
+    config = uvicorn.Config(
+        application,
+        loop="uvloop",
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, round(drain_s)),
+        backlog=BACKLOG,
+    )
+    return HttpServer(config, protocol)
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:

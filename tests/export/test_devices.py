@@ -1,7 +1,11 @@
+import time
+from itertools import accumulate, cycle
+
 import pytest
 import torch
 
 from export.devices import (
+    bf16_is_faster,
     device_of,
     fastest_device,
     full_precision,
@@ -47,6 +51,22 @@ def test_slow_bf16_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = torch.ones(4, 4)
     with mixed_precision(torch.device("cpu")):
         assert (matrix @ matrix).dtype == torch.float32
+
+
+@pytest.mark.parametrize("slow", range(4))
+def test_one_slow_product_does_not_decide_the_precision(
+    slow: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bf16, timed first, takes 1 s and fp32 2 s, but for one of the first products of each."""
+    took_s = [[1.0] * 10, [2.0] * 10]
+    took_s[0][slow] = took_s[1][slow] = 50.0
+    ticks = cycle(accumulate(t for product_s in took_s for s in product_s for t in (0.0, s)))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    bf16_is_faster.cache_clear()
+    try:
+        assert bf16_is_faster()
+    finally:
+        bf16_is_faster.cache_clear()
 
 
 def test_chance_goes_on_where_it_was() -> None:

@@ -137,9 +137,11 @@ async def serving(limits: Limits) -> AsyncIterator[Site]:
     site = Site(limits)
     running = asyncio.create_task(site.server.serve([listen("127.0.0.1", 0)]))
     await until(lambda: site.server.started)
-    yield site
-    site.server.stop()
-    await running
+    try:
+        yield site
+    finally:
+        site.server.stop()
+        await running
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -6,8 +6,9 @@ import socket
 import pytest
 
 from service.http.acceptor import AT_ONCE, Acceptor
+from service.http.limits import Limits
 from service.http.server import listen
-from tests.http.site import Client, Site, until
+from tests.http.site import Client, Site, serving, until
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +34,19 @@ async def test_they_are_taken_together() -> None:
     for client in clients:
         client.close()
     listener.close()
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_a_server_takes_them_all_in_a_few_turns_of_its_loop() -> None:
+    """uvloop alone takes one a turn."""
+    async with serving(Limits()) as site:
+        address = site.server.servers[0].sockets[0].getsockname()
+        clients = [socket.create_connection(address) for _ in range(50)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(site.server.server_state.connections) == len(clients)
+        for client in clients:
+            client.close()
 
 
 async def test_a_burst_of_connections_is_answered(site: Site) -> None:

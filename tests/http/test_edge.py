@@ -274,11 +274,15 @@ async def test_every_request_ends_in_exactly_one_outcome() -> None:
     assert bench.in_flight == 0
 
 
+def an_exchange(edge: Edge) -> DirectExchange:
+    return DirectExchange(
+        DirectRoute(edge, "/", b"/", echo), NO_ANSWERS, b"", WITH_BODY, keep_alive=True
+    )
+
+
 def test_an_error_that_several_are_told_is_put_into_words_once() -> None:
     bench, full = Bench(echo), Overloaded("Full.", 7.0)
-    exchange = DirectExchange(
-        DirectRoute(bench.edge, "/", b"/", echo), NO_ANSWERS, b"", WITH_BODY, keep_alive=True
-    )
+    exchange = an_exchange(bench.edge)
     first = bench.edge.judge(exchange, full)
     assert bench.edge.judge(exchange, full) is first
     other = bench.edge.judge(exchange, Overloaded("Full.", 7.0))
@@ -289,9 +293,7 @@ def test_an_error_that_several_are_told_is_put_into_words_once() -> None:
 
 def test_an_error_that_was_raised_is_not_kept() -> None:
     bench = Bench(echo)
-    exchange = DirectExchange(
-        DirectRoute(bench.edge, "/", b"/", echo), NO_ANSWERS, b"", WITH_BODY, keep_alive=True
-    )
+    exchange = an_exchange(bench.edge)
     raised = Overloaded("Full.", 7.0)
     with pytest.raises(Overloaded):
         raise raised
