@@ -30,7 +30,8 @@ class Options:
     data: the user's own data, or None for the recipe's public data sets. quick: a tiny version on
     a few hundred rows, with lower gates. epochs: None for the recipe's own number. origin: the
     published model or checkpoint whose weights a network begins with. rate: share of the usual
-    learning rates that those weights move at, None for the recipe's own. *_network: the kind of
+    learning rates that those weights move at, None for the recipe's own. teachers: published models
+    or checkpoints whose answers an image network learns from. *_network: the kind of
     network, None for the recipe's own or that of `origin`. half: publish a variant in half
     precision too.
     """
@@ -48,6 +49,7 @@ class Options:
     targets: Path | None = None
     origin: str | None = None
     rate: float | None = None
+    teachers: tuple[str, ...] = ()
     image_network: ImageKind | None = None
     text_network: TextKind | None = None
     half: bool = False
@@ -85,6 +87,7 @@ class Options:
             self,
             origin=facts["origin"],
             rate=facts.get("rate"),
+            teachers=tuple(facts.get("teachers", ())),
             image_network=next((known for known in IMAGE_KINDS if known == kind), None),
             text_network=next((known for known in TEXT_KINDS if known == kind), None),
         )
@@ -102,11 +105,13 @@ class Options:
             "seed": self.seed,
             "origin": self.origin,
             "rate": self.rate,
+            "teachers": self.teachers,
             "network": self.image_network or self.text_network,
         }
         note, text = self.folder(name) / RUN_FILE, json.dumps(facts, indent=2) + "\n"
-        # older notes tell no rate
-        if note.exists() and {"rate": None, **json.loads(note.read_text())} != json.loads(text):
+        # older notes tell neither
+        untold: dict[str, object] = {"rate": None, "teachers": []}
+        if note.exists() and untold | json.loads(note.read_text()) != json.loads(text):
             raise OtherRun(
                 f"{self.folder(name)} holds a run on other data or with other options: "
                 f"start over with --fresh, or choose another --name or --work"

@@ -71,8 +71,13 @@ def _training(network: ResNet | Mlp, trained: ImageTraining) -> str:
     learnt = f"Muon for the convolutions and {sgd} for the rest" if trained.matrix_rate else sgd
     stem = ", on a whitened first layer" if isinstance(network, ResNet) else ""
     small = ", small pictures first" if trained.small_share else ""
+    smooth = f"label smoothing {trained.label_smoothing:g}"
+    taught = (
+        f"{trained.taught_share:.0%} of each loss against the answers of "
+        f"{' and '.join(trained.taught_by)}, softened by {trained.softness:g}"
+    )
     return (
-        f"{learnt}{stem}; label smoothing {trained.label_smoothing:g}, alternating flips, shifts "
+        f"{learnt}{stem}; {taught if trained.taught_by else smooth}, alternating flips, shifts "
         f"of up to {trained.shift} pixels, cutout of {trained.cut_out}{small}, weights averaged "
         "over the last steps."
     )

@@ -22,16 +22,16 @@ from export.quantize.images import quantize_images
 from export.recipes.honesty import LabelledItems, TestSplits, answered, calibrated, tell_doubts
 from export.recipes.image_card import card
 from export.recipes.image_data import ImageData, encoded, load
-from export.recipes.image_network import SIDE, begin, colours_of, settings
+from export.recipes.image_network import SIDE, TASK, begin, colours_of, settings
+from export.recipes.image_teachers import open_teachers
 from export.recipes.image_training import ImageTraining, train_images
 from export.recipes.judging import HALF_GATES, Examination, Gates, Reexamination, examine
 from export.recipes.strangers import strange_images
 from export.training import History
 from export.transfer.source import open_source
 from model_zoo.catalog import Catalog
-from model_zoo.manifest import ImageInput, Task
+from model_zoo.manifest import ImageInput
 
-TASK: Task = "image-classification"
 CALIBRATION_IMAGES = 500
 CALIBRATIONS = ("minmax", "percentile")
 GATES: dict[Any, Gates] = {
@@ -91,8 +91,9 @@ def _train(
     chosen = replace(settings(options, network, len(data.train)), only_load=only_load)
     if not only_load:
         story.say(f"training on {len(data.train)} images of {data.name}")
+    teach = None if only_load else open_teachers(options, data.train.names, colours)
     history = train_images(
-        network, data.train, data.validation, colours, chosen, options.folder(name)
+        network, data.train, data.validation, colours, chosen, options.folder(name), teach
     )
     return network, _input(colours.mean, colours.std), history, chosen
 

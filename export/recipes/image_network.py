@@ -14,8 +14,9 @@ from export.recipes.image_data import QUICK_TRAIN, colour_statistics
 from export.recipes.image_training import Colours, ImageTraining, to_tensor
 from export.transfer.images import settle_norms, start_image_network
 from export.transfer.source import Published, Source
-from model_zoo.manifest import ImageInput
+from model_zoo.manifest import ImageInput, Task
 
+TASK: Task = "image-classification"
 SIDE = 32
 QUICK = ImageTraining(
     epochs=8,
@@ -38,11 +39,16 @@ SEEN_FIRST = 5000  # images that the first statistics of a network are taken fro
 
 def colours_of(source: Source | None, parts: Sequence[LabelledImages]) -> Colours:
     """Those that the source was trained with, else those of the pictures themselves."""
-    if isinstance(source, Published):
-        spec = source.manifest.preprocessing
-        assert isinstance(spec, ImageInput)
-        return Colours(spec.mean, spec.std)
-    return Colours(*colour_statistics(parts))
+    return colours_known_to(source) or Colours(*colour_statistics(parts))
+
+
+def colours_known_to(source: Source | None) -> Colours | None:
+    """Those that a published model was trained with; a checkpoint does not tell."""
+    if not isinstance(source, Published):
+        return None
+    spec = source.manifest.preprocessing
+    assert isinstance(spec, ImageInput)
+    return Colours(spec.mean, spec.std)
 
 
 def begin(
@@ -88,6 +94,9 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
         )
     if options.origin is not None:
         chosen = replace(chosen, rate_factor=options.rate or 0.5)
+    if options.teachers:
+        # a teacher's doubt is what smoothing only imitates
+        chosen = replace(chosen, taught_by=options.teachers, label_smoothing=0.0)
     usual_rows = QUICK_TRAIN if options.quick else 0
     epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=chosen.epochs)
     return replace(chosen, epochs=epochs, seed=options.seed)

@@ -3,7 +3,7 @@
 N images, H x W pixels, C = 3 colours, K classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from export.optimizers import Muon
 from export.training import History, Lesson, Plan, Scores, Stepper, Trainer, warm_up_then_decay
 
 Labels = NDArray[np.int64]
+Teach = Callable[[Tensor, float], Tensor]  # images and a softness to probabilities, as in Teachers
 
 MUON_DECAY = 0.05
 
@@ -34,7 +35,9 @@ class ImageTraining:
     warm_up, final_rate: share of the steps in which rates rise, and of the rates that the last has.
     rate_factor: on the rates of what was learnt before, for a network that does not start afresh.
     small_share: of the epochs, the first ones, see images at `small` of their side: what is coarse
-    is learnt first, at half the cost (Tan and Le 2021, arXiv:2104.00298). only_load: as in `Plan`.
+    is learnt first, at half the cost (Tan and Le 2021, arXiv:2104.00298). taught_by: its
+    teachers; taught_share: of the loss, against their answers, whose logits and its own are divided
+    by `softness` (Hinton et al. 2015, arXiv:1503.02531). only_load: as in `Plan`.
     """
 
     epochs: int = 60
@@ -54,6 +57,9 @@ class ImageTraining:
     final_rate: float = 0.01
     average_decay: float = 0.998
     patience: int = 0
+    taught_by: tuple[str, ...] = ()
+    taught_share: float = 0.8
+    softness: float = 2.0
     seed: int = 1
     only_load: bool = False
 
@@ -73,20 +79,23 @@ def train_images(
     colours: Colours,
     settings: ImageTraining,
     folder: Path,
+    teach: Teach | None = None,
 ) -> History:
     """Train this network; it comes back on the CPU in evaluation mode with its best weights."""
     network.to(fastest_device(), memory_format=torch.channels_last)
     batch = min(settings.batch, len(train))
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor, int]]:
+        side = _side(settings, epoch, train.images.shape[1])
         for images, labels in _augmented(train, settings, batch, epoch):
-            yield _resized(to_tensor(images, colours), settings, epoch), torch.from_numpy(labels)
+            yield to_tensor(images, colours), torch.from_numpy(labels), side
 
-    def loss(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        logits_NK = network(batch[0]).float()
-        return functional.cross_entropy(
-            logits_NK, batch[1], label_smoothing=settings.label_smoothing
-        )
+    def loss(network: nn.Module, batch: tuple[Tensor, Tensor, int]) -> Tensor:
+        whole_NCHW, labels_N, side = batch
+        # a teacher sees the images whole, however small its student does
+        taught_NK = teach(whole_NCHW, settings.softness) if teach else None
+        logits_NK = network(_resized(whole_NCHW, side)).float()
+        return image_loss(logits_NK, labels_N, taught_NK, settings)
 
     trainer = Trainer(
         network,
@@ -109,6 +118,19 @@ def train_images(
     history = trainer.run()
     network.cpu().eval()
     return history
+
+
+def image_loss(
+    logits_NK: Tensor, labels_N: Tensor, taught_NK: Tensor | None, settings: ImageTraining
+) -> Tensor:
+    """Cross entropy; with answers of teachers, their share of it is the divergence from them."""
+    own = functional.cross_entropy(logits_NK, labels_N, label_smoothing=settings.label_smoothing)
+    if taught_NK is None:
+        return own
+    log_NK = functional.log_softmax(logits_NK / settings.softness, dim=1)
+    # soft logits have gradients smaller by the square of the softness
+    taught = functional.kl_div(log_NK, taught_NK, reduction="batchmean") * settings.softness**2
+    return own.lerp(taught, settings.taught_share)
 
 
 @torch.no_grad()
@@ -139,11 +161,15 @@ def _augmented(
         yield cut_out(images, settings.cut_out, generator), train.labels[rows]
 
 
-def _resized(x_NCHW: Tensor, settings: ImageTraining, epoch: int) -> Tensor:
-    """As large as images of this epoch, counted from 0, are seen."""
-    if epoch >= settings.small_share * settings.epochs:
+def _side(settings: ImageTraining, epoch: int, whole: int) -> int:
+    """Height and width at which images of this epoch, counted from 0, are seen."""
+    is_small = epoch < settings.small_share * settings.epochs
+    return round(settings.small * whole) if is_small else whole
+
+
+def _resized(x_NCHW: Tensor, side: int) -> Tensor:
+    if x_NCHW.shape[-1] == side:
         return x_NCHW
-    side = round(settings.small * x_NCHW.shape[-1])
     return functional.interpolate(x_NCHW, (side, side), mode="bilinear", antialias=True)
 
 

@@ -30,10 +30,7 @@ def start_image_network(
         raise TransferError(
             f"{source.title} is of the kind {found}: give --network {found}, or none at all"
         )
-    if isinstance(source, Published):
-        same = source.manifest.labels == tuple(labels)
-    else:
-        same = len(weights["head.weight"]) == len(labels)
+    same = _knows(source, weights, labels)
     taken = {name: v for name, v in weights.items() if same or not name.startswith("head.")}
     try:
         missing, odd = network.load_state_dict(taken, strict=False)
@@ -42,6 +39,16 @@ def start_image_network(
     if odd or any(not _may_be_new(name) for name in missing):
         raise TransferError(f"{source.title} holds weights of another network")
     return network
+
+
+def teaching_image_network(source: Source, labels: Sequence[str], side: int) -> ResNet | Mlp:
+    """A network that knows what the source knows of these very labels. Raises TransferError."""
+    if not _knows(source, _weights(source), labels):
+        raise TransferError(
+            f"{source.title} tells other classes apart: a teacher has those of its student, "
+            f"in the same order"
+        )
+    return start_image_network(source, labels, None, side)
 
 
 @torch.no_grad()
@@ -67,6 +74,13 @@ def settle_norms(network: nn.Module, x_NCHW: Tensor) -> None:
     network.eval()(x_NCHW)
     for handle in handles:
         handle.remove()
+
+
+def _knows(source: Source, weights: Mapping[str, Tensor], labels: Sequence[str]) -> bool:
+    """Whether its classes are these; a checkpoint tells only how many it has."""
+    if isinstance(source, Published):
+        return source.manifest.labels == tuple(labels)
+    return len(weights["head.weight"]) == len(labels)
 
 
 def _may_be_new(name: str) -> bool:

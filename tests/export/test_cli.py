@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from export.cli import EXAMPLES, TASKS, main
+from export.cli import main
+from export.command_line import EXAMPLES, TASKS
 from export.datasets.generated import opinions
 from model_zoo.catalog import Catalog
 
@@ -120,6 +121,7 @@ def test_help_does_not_wait_for_torch() -> None:
         (["text-classification", "--network", "mlp"], "invalid choice: 'mlp'"),
         (["translation", "--network", "gru"], "--network"),
         (["all", "--from", "reviews-lstm"], "--from"),
+        (["text-classification", "--teacher", "reviews-lstm"], "--teacher"),
         (["text-classification", "--data", "nowhere.csv"], "no file or folder nowhere.csv"),
         (["translation", "--data", "/", "--targets", "nowhere.de"], "no file or folder nowhere.de"),
     ],

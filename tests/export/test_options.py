@@ -55,9 +55,10 @@ def test_the_same_run_may_go_on(tmp_path: Path) -> None:
         ({"seed": 2}, 0),
         ({"languages": ("de", "en")}, 0),
         ({"rate": 0.3}, 0),
+        ({"teachers": ("cifar10-resnet",)}, 0),
         ({}, 1),
     ],
-    ids=["quick", "seed", "languages", "rate", "data"],
+    ids=["quick", "seed", "languages", "rate", "teachers", "data"],
 )
 def test_a_run_on_other_data_or_options_is_refused_until_a_fresh_start(
     tmp_path: Path, change: dict[str, Any], seed: int
@@ -71,12 +72,15 @@ def test_a_run_on_other_data_or_options_is_refused_until_a_fresh_start(
     other.claim("a", opinions(10, seed).source)
 
 
-def test_a_note_of_before_rates_were_noted_is_of_a_run_at_the_usual_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("untold", ["rate", "teachers"])
+def test_a_note_of_before_something_was_noted_is_of_a_run_without_it(
+    tmp_path: Path, untold: str
+) -> None:
     made, sources = options(tmp_path), opinions(10).source
     made.claim("a", sources)
     note = made.folder("a") / "run.json"
     facts = json.loads(note.read_text())
-    del facts["rate"]
+    del facts[untold]
     note.write_text(json.dumps(facts, indent=2) + "\n")
     with pytest.raises(OtherRun):
         replace(made, rate=0.3).claim("a", sources)

@@ -30,6 +30,13 @@ def test_other_settings_are_told_as_they_are() -> None:
     )
 
 
+def test_teachers_are_named() -> None:
+    options = Options(HERE, HERE, teachers=("large", "larger/2"))
+    told = card_text(resnet(), settings(options, resnet(), 100_000)).training
+    assert "80% of each loss against the answers of large and larger/2, softened by 2," in told
+    assert "smoothing" not in told
+
+
 def test_full_layers_have_neither_muon_nor_a_whitened_layer() -> None:
     trained = settings(Options(HERE, HERE, image_network="mlp"), FULL_LAYERS, 100_000)
     told = card_text(FULL_LAYERS, trained).training

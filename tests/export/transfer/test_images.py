@@ -7,7 +7,11 @@ from export.networks.cnn import ResNet, ResNetConfig
 from export.networks.kinds import IMAGE_KINDS
 from export.networks.mlp import Mlp
 from export.transfer.errors import TransferError
-from export.transfer.images import settle_norms, start_image_network
+from export.transfer.images import (
+    settle_norms,
+    start_image_network,
+    teaching_image_network,
+)
 from export.transfer.source import Checkpoint, Source
 from tests.export.tiny_networks import CLASSES, SIDE, images, mlp, resnet
 from tests.export.transfer.published import published
@@ -51,6 +55,22 @@ def test_other_labels_get_a_new_head_on_what_was_learnt(
     assert logits(found).shape == (5, 2)
     first = "whitening.weight" if isinstance(network, ResNet) else "features.1.weight"
     torch.testing.assert_close(found.get_parameter(first), network.get_parameter(first))
+
+
+def test_a_teacher_gives_the_answers_of_its_graph(network: ResNet | Mlp, source: Source) -> None:
+    found = teaching_image_network(source, LABELS, SIDE).eval()
+    torch.testing.assert_close(logits(found), logits(network), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [LABELS[::-1], LABELS[:2]], ids=["order", "number"])
+def test_a_teacher_of_other_classes_is_refused(source: Source, labels: tuple[str, ...]) -> None:
+    with pytest.raises(TransferError, match="tiny tells other classes apart"):
+        teaching_image_network(source, labels, SIDE)
+
+
+def test_a_checkpoint_of_another_number_of_classes_is_no_teacher(network: ResNet | Mlp) -> None:
+    with pytest.raises(TransferError, match=r"a\.pt tells other classes apart"):
+        teaching_image_network(Checkpoint("a.pt", network.state_dict(), None), LABELS[1:], SIDE)
 
 
 def test_another_kind_than_the_sources_is_refused(source: Source, network: ResNet | Mlp) -> None:
