@@ -85,12 +85,12 @@ class Loop:
         return features, results
 
     def _end(self, features: list[Any], results: Any) -> int:
-        """The target tokens, the end token of each sentence among them."""
+        """The target tokens, without the end token of each sentence, as the service counts them."""
         count = 0
         for found, result in zip(features, results, strict=True):
             ids = [int(token[1:]) for token in result.result().hypotheses[0]]
             self._task.postprocess(found, (ids, 0.0, True))
-            count += len(ids) + 1
+            count += len(ids)
         return count
 
 

@@ -28,7 +28,7 @@ NO_DEADLINE_S = 3600.0
 
 
 async def throughput(live: LiveModel, texts: list[str], present: int, seconds: float) -> float:
-    """Target tokens a second, the end token of each sentence among them."""
+    """Target tokens a second, without the end token of each sentence."""
     following = cycle(texts)
     finished = 0
     until_s = time.perf_counter() + seconds

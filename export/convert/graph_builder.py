@@ -15,10 +15,14 @@ Axis = int | str
 
 
 class GraphBuilder:
-    """Collects nodes and constants; every method that adds a node returns its output's name."""
+    """Collects nodes and constants; every method that adds a node returns its output's name.
 
-    def __init__(self, name: str) -> None:
+    `prefix` begins the names that are made up: those of a branch must differ from those around it.
+    """
+
+    def __init__(self, name: str, prefix: str = "") -> None:
         self._name = name
+        self._prefix = prefix
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -63,8 +67,8 @@ class GraphBuilder:
     ) -> list[str]:
         """Add an operator with several outputs; an empty name is made up."""
         number = len(self._nodes)
-        names = [name or f"{operator}_{number}_{i}" for i, name in enumerate(outputs)]
-        label = f"{operator}_{number}"
+        label = f"{self._prefix}{operator}_{number}"
+        names = [name or f"{label}_{i}" for i, name in enumerate(outputs)]
         self._nodes.append(
             helper.make_node(operator, list(inputs), names, name=label, domain=domain, **more)
         )
@@ -83,13 +87,17 @@ class GraphBuilder:
         product = self.node("MatMul", [value, self.constant(f"{name}.weight", weight)])
         return self.node("Add", [product, self.constant(f"{name}.bias", bias)])
 
-    def model(self) -> onnx.ModelProto:
-        """The checked model. Raises onnx.checker.ValidationError where the graph is unsound."""
-        graph = helper.make_graph(
+    def graph(self) -> onnx.GraphProto:
+        """What was collected; as a branch of another graph's operator it may name values of that
+        graph."""
+        return helper.make_graph(
             self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values())
         )
+
+    def model(self) -> onnx.ModelProto:
+        """The checked model. Raises onnx.checker.ValidationError where the graph is unsound."""
         model = helper.make_model(
-            graph,
+            self.graph(),
             opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)],
             ir_version=IR_VERSION,
             producer_name="slipway",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
-from export.convert.graph_builder import FLOAT, INT8, INT64, GraphBuilder
+from export.convert.graph_builder import FLOAT, INT8, INT32, INT64, GraphBuilder
 from export.networks.transformer import Transformer
 
 ARGMAX_BLOCK = 128
@@ -52,17 +53,25 @@ class WholeVocabulary:
         graph.node("Add", [first, inside], out=graph.output("next_ids", INT64, ["rows"]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OwnCandidates:
-    """Each row's own candidates have logits, [B, K]; their weights are inputs of the step.
+    """Each row's own candidates have logits, [B, K], so that no row depends on another's.
 
-    Rows share no product, so none depends on another's candidates. `scale` is the size of one
-    step of the hidden state's bytes, whose middle is 128.
+    Few rows are multiplied with the weights of their own candidates, inputs of the step; from
+    `whole_from` rows on, another input, all together with those of the whole vocabulary, of which
+    each takes its own: the same integers, and which is faster depends on the processor.
+
+    `weights_VD` are those of the output layer; `scale` is the size of one step of the hidden
+    state's bytes, whose middle is 128.
     """
 
-    width: int
+    weights_VD: NDArray[np.int8]
     count: int
     scale: float
+
+    @property
+    def width(self) -> int:
+        return int(self.weights_VD.shape[1])
 
     def choose(self, graph: GraphBuilder, hidden_B1D: str) -> None:
         ids = graph.input("candidate_ids", INT64, ["rows", self.count])
@@ -75,7 +84,15 @@ class OwnCandidates:
         centre = graph.constant("hidden_zero", np.uint8(CENTRE))
         as_bytes = graph.node("QuantizeLinear", [hidden_B1D, steps, centre])
         # without a zero point the product of one row has a fast kernel; biases make up for it
-        product = graph.node("Cast", [graph.node("MatMulInteger", [as_bytes, weights])], to=FLOAT)
+        rows = graph.node("Shape", [ids], start=0, end=1)
+        many = graph.node("GreaterOrEqual", [rows, graph.input("whole_from", INT64, [1])])
+        product = graph.node(
+            "If",
+            [many],
+            then_branch=self._of_whole(as_bytes, ids),
+            else_branch=self._of_own(as_bytes, weights),
+        )
+        product = graph.node("Cast", [product], to=FLOAT)
         scored = graph.node("Add", [graph.node("Mul", [product, scales]), biases])
         logits = graph.output("logits", FLOAT, ["rows", self.count])
         graph.node("Reshape", [scored, graph.integers(-1, self.count)], out=logits)
@@ -83,6 +100,23 @@ class OwnCandidates:
         next_ids = graph.output("next_ids", INT64, ["rows"])
         graph.node("GatherND", [ids, place], batch_dims=1, out=next_ids)
         score(graph, logits)
+
+    def _of_own(self, as_bytes: str, weights: str) -> onnx.GraphProto:
+        branch = GraphBuilder("own", prefix="own_")
+        out = branch.output("own_product", INT32, ["rows", 1, self.count])
+        branch.node("MatMulInteger", [as_bytes, weights], out=out)
+        return branch.graph()
+
+    def _of_whole(self, as_bytes: str, ids: str) -> onnx.GraphProto:
+        branch = GraphBuilder("whole", prefix="whole_")
+        held = branch.constant("whole_weights", np.ascontiguousarray(self.weights_VD.T))
+        rows = branch.reshape(as_bytes, -1, self.width)
+        taken = branch.node(
+            "GatherElements", [branch.node("MatMulInteger", [rows, held]), ids], axis=1
+        )
+        out = branch.output("whole_product", INT32, ["rows", 1, self.count])
+        branch.node("Unsqueeze", [taken, branch.integers(1)], out=out)
+        return branch.graph()
 
 
 def score(graph: GraphBuilder, logits: str) -> None:

@@ -16,12 +16,14 @@ FLAT = 1e-6  # of the largest variance: less of it is rounding
 @dataclass(frozen=True)
 class ResNetConfig:
     """Width of each stage, and its depth: it halves the picture, then refines it in so many
-    residual blocks."""
+    residual blocks. `padding` pixels are added around a picture first: with 1, and a kernel of 2,
+    no border is lost by halving a side that is a power of two."""
 
     classes: int
     widths: tuple[int, ...] = (64, 192, 256)
     depths: tuple[int, ...] = (1, 1, 1)
     whitening_kernel: int = 2
+    padding: int = 1
     logit_scale: float = 1 / 9
 
 
@@ -57,17 +59,21 @@ class ResNet(nn.Module):
     filters come in pairs of opposite sign, so that the ReLU behind them loses nothing.
     """
 
+    padding: Tensor
+
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.config = config
         kernel = config.whitening_kernel
         filters = 2 * 3 * kernel * kernel
-        self.whitening = nn.Conv2d(3, filters, kernel, bias=True)
+        self.whitening = nn.Conv2d(3, filters, kernel, padding=config.padding, bias=True)
         self.whitening.weight.requires_grad = False
         widths = (filters, *config.widths)
         stages = zip(pairwise(widths), config.depths, strict=False)
         self.stages = nn.Sequential(*(Stage(a, b, depth) for (a, b), depth in stages))
         self.head = nn.Linear(widths[-1], config.classes, bias=False)
+        # in every checkpoint, because no weight tells it
+        self.register_buffer("padding", torch.tensor(config.padding))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         features_NCHW = self.stages(functional.relu(self.whitening(x_NCHW)))

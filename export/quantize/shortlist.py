@@ -30,10 +30,9 @@ def shortlist_graph(
     network: Transformer, lexicon: Lexicon, largest: float, eos_id: int, count: int = CANDIDATES
 ) -> ShortlistParts:
     """For a network whose hidden states before the output layer are at most `largest` in size."""
-    width = network.config.width
-    output = OwnCandidates(width, count, largest / 127)
     table_VD = network.embedding.weight.detach().cpu().numpy().astype(np.float32)
     weights = to_int8(table_VD, axis=0)
+    output = OwnCandidates(weights.values, count, largest / 127)
     scales = weights.scales[:, 0] * np.float32(output.scale)
     bias = network.output_bias.detach().cpu().numpy().astype(np.float32)
     biases = shifted(bias, weights.values.sum(axis=1, dtype=np.int64), scales)
@@ -42,7 +41,7 @@ def shortlist_graph(
     source = graph.input("source_ids", INT64, ["source_tokens"])
     chosen = _choose(graph, source, lexicon, eos_id, count)
     columns = graph.node("Gather", [graph.constant("weights", weights.values), chosen])
-    held = graph.output("candidate_weights", INT8, [width, count])
+    held = graph.output("candidate_weights", INT8, [output.width, count])
     graph.node("Transpose", [columns], perm=[1, 0], out=held)
     for name, values in (("scales", scales), ("biases", biases)):
         table = graph.constant(name, values[None])

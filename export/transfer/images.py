@@ -1,7 +1,6 @@
 """Image networks from what was learnt before: all layers, and the head where labels agree."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -84,9 +83,10 @@ def _knows(source: Source, weights: Mapping[str, Tensor], labels: Sequence[str])
 
 
 def _may_be_new(name: str) -> bool:
-    """The head; a bias of zeros, which the converter leaves out; and what a folded norm no longer
-    tells, which starts as one that changes nothing."""
-    return name.startswith("head.") or name.endswith(".bias") or ".norm." in name or ".2." in name
+    """The head; a bias of zeros, which the converter leaves out; what a folded norm no longer
+    tells, which starts as one that changes nothing; and the padding, which older ones lack."""
+    starts, ends = name.startswith(("head.", "padding")), name.endswith(".bias")
+    return starts or ends or ".norm." in name or ".2." in name
 
 
 def _shaped(title: str, weights: Mapping[str, Tensor], classes: int, side: int) -> ResNet | Mlp:
@@ -99,9 +99,9 @@ def _shaped(title: str, weights: Mapping[str, Tensor], classes: int, side: int) 
             )
             for s in range(len(firsts))
         )
-        plain = ResNetConfig(classes, whitening_kernel=weights[STEM[0]].shape[2])
         widths = tuple(len(first) for first in firsts)
-        return ResNet(replace(plain, widths=widths, depths=depths))
+        kernel, padding = weights[STEM[0]].shape[2], int(weights.get("padding", torch.tensor(0)))
+        return ResNet(ResNetConfig(classes, widths, depths, kernel, padding))
     layers = [w for n, w in weights.items() if n.startswith("features.") and n.endswith("weight")]
     if not layers or any(layer.ndim != 2 for layer in layers):
         raise TransferError(f"{title} holds no image network")
@@ -127,6 +127,7 @@ def _weights(source: Source) -> dict[str, Tensor]:
 def _unfolded(source: Published) -> dict[str, Tensor]:
     """The folded convolutions under the names of convolution and norm."""
     weights = dict(zip(STEM, _layer(source, "features.0"), strict=True))
+    weights["padding"] = source.constants.get("features.0.pads", torch.zeros(1)).long()[0]
     layers = sorted(
         {tuple(name.split(".")[1:-1]) for name in source.constants if name.startswith("features.")},
         key=lambda path: int(path[0]),

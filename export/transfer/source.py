@@ -25,7 +25,8 @@ TOKENIZER_FILE = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Published:
-    """Constants of the fp32 graphs by name, the manifest, and the tokenizer where it has one."""
+    """Constants of the fp32 graphs, as `constants_of` tells them, the manifest, and the tokenizer
+    where it has one."""
 
     title: str
     constants: Mapping[str, Tensor]
@@ -60,12 +61,24 @@ def open_source(start: str | None, task: Task, models: Path) -> Source | None:
         raise TransferError(f"{start} is a model for {manifest.task}, and this is {task}")
     constants: dict[str, Tensor] = {}
     for graph in manifest.variant("fp32").graphs:
-        model = onnx.load_from_string(published.read(graph.file))
-        for tensor in model.graph.initializer:
-            constants[tensor.name] = torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        constants |= constants_of(onnx.load_from_string(published.read(graph.file)))
     spec = manifest.preprocessing
     tokenizer = None if spec.kind == "image" else published.read(spec.tokenizer).decode()
     return Published(start, constants, manifest, tokenizer)
+
+
+def constants_of(model: onnx.ModelProto) -> dict[str, Tensor]:
+    """The graph's constants by name; beside the weight of a convolution, its `pads`."""
+    constants = {
+        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in model.graph.initializer
+    }
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if (node.op_type, attribute.name) == ("Conv", "pads"):
+                name = node.input[1].removesuffix("weight")
+                constants[f"{name}pads"] = torch.tensor(list(attribute.ints))
+    return constants
 
 
 def open_vocabulary(source: Source) -> Tokenizer:

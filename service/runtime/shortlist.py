@@ -14,6 +14,9 @@ from service.runtime.session import Abort, Session, Tensor
 from service.runtime.signature import Signature, TensorType
 
 IDS = "candidate_ids"
+# From so many rows on a step multiplies with the whole vocabulary, of which each row takes its own:
+# the same numbers as from its own candidates' weights, sooner or later by processor.
+WHOLE_FROM = TensorType("whole_from", "int64", (1,))
 SOURCE = "source_ids"
 
 

@@ -11,7 +11,7 @@ from model_zoo.preprocessing import TranslationInput
 from service.runtime.beam import Beam
 from service.runtime.collate import group_rows, pack_ids
 from service.runtime.session import Abort, Binding, Session, Tensor
-from service.runtime.shortlist import Candidates, Shortlist
+from service.runtime.shortlist import WHOLE_FROM, Candidates, Shortlist
 from service.runtime.slots import Generated, Slots
 from service.runtime.transformer import ENCODER_INPUTS, cache_dtype, cross_outputs
 
@@ -43,7 +43,8 @@ NOBODY = Tenant(-1, [])
 class SlotDecoder:
     """Rows of any age, one step at a time. For one thread; the sessions may be shared.
 
-    `greedy=False` searches width 1 by the beam's code too, which must change nothing.
+    `whole_from`, where the decoder takes it, may be changed at any time. `greedy=False` searches
+    width 1 by the beam's code too, which must change nothing.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SlotDecoder:
         capacity: int = DEFAULT_SLOTS,
         *,
         shortlist: Shortlist | None = None,
+        whole_from: Tensor | None = None,
         greedy: bool = True,
     ) -> None:
         self._encoder = encoder
@@ -61,6 +63,7 @@ class SlotDecoder:
         self._spec = spec
         self._greedy = greedy
         self._shortlist = shortlist
+        self.whole_from = whole_from
         self._candidates: Candidates | None = None
         if shortlist is not None:
             self._candidates = Candidates(shortlist.types, capacity, spec.vocabulary)
@@ -156,6 +159,11 @@ class SlotDecoder:
             self.evict(ticket)
         return done
 
+    def rehearse(self) -> None:
+        """Run the next step and forget what it found, to see how long it takes."""
+        self._close_holes()
+        self._decoder.run_bound(self._binding(logits=False))
+
     def _finished_greedy(self) -> Iterator[tuple[int, Generated]]:
         for row in self._slots.ended():
             ticket = self._owners[row].ticket
@@ -201,8 +209,9 @@ class SlotDecoder:
         # binding anew costs more than a small step, so there is one for each number of rows
         key = (self._slots.count, logits)
         if key not in self._bindings:
+            extra = {} if self.whole_from is None else {WHOLE_FROM.name: self.whole_from}
             self._bindings[key] = self._decoder.bind(
-                self._slots.inputs(), self._slots.outputs(logits=logits)
+                self._slots.inputs() | extra, self._slots.outputs(logits=logits)
             )
         return self._bindings[key]
 

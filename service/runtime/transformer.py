@@ -9,7 +9,7 @@ positions, V vocabulary.
 from collections.abc import Sequence
 
 from model_zoo.preprocessing import TranslationInput
-from service.runtime.shortlist import candidate_types
+from service.runtime.shortlist import WHOLE_FROM, candidate_types
 from service.runtime.signature import Signature, TensorType
 
 ENCODER_INPUTS = ("input_ids", "position_ids", "segment_ids")
@@ -42,9 +42,16 @@ def cross_outputs(spec: TranslationInput) -> tuple[str, ...]:
 
 
 def decoder_signature(
-    spec: TranslationInput, dtype: str = "float32", candidates: int = 0
+    spec: TranslationInput,
+    dtype: str = "float32",
+    candidates: int = 0,
+    *,
+    either_way: bool = False,
 ) -> Signature:
-    """One step: the newest token of every row and the caches in; the next token out."""
+    """One step: the newest token of every row and the caches in; the next token out.
+
+    either_way: it is told from how many rows on to multiply with the whole vocabulary.
+    """
     shapes: dict[str, tuple[int | str, ...]] = {
         **dict.fromkeys(PAST, ("B", spec.heads, "T", spec.head_size)),
         **dict.fromkeys(CROSS, ("B", spec.heads, "S", spec.head_size)),
@@ -56,6 +63,7 @@ def decoder_signature(
         (
             *(TensorType(name, "int64", ("B",)) for name in DECODER_INPUTS),
             *(candidate_types(spec, candidates, "B") if candidates else ()),
+            *([WHOLE_FROM] if either_way else []),
             *(TensorType(f"{n}.{i}", dtype, shape) for i in layers for n, shape in shapes.items()),
         ),
         (

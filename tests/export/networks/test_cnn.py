@@ -11,6 +11,13 @@ def test_any_number_of_pictures_of_any_size_from_16_up_gives_a_row_of_logits_eac
         assert network(torch.rand(count, 3, height, width)).shape == (count, CLASSES)
 
 
+@pytest.mark.parametrize(("padding", "side"), [(0, 1), (1, 2)])
+def test_a_padded_picture_loses_no_border_by_halving(padding: int, side: int) -> None:
+    network = ResNet(ResNetConfig(CLASSES, (8, 8, 8), padding=padding))
+    features = network.stages(network.whitening(images(1)))
+    assert features.shape[2:] == (side, side)
+
+
 def test_a_picture_has_the_same_logits_alone_and_in_a_batch() -> None:
     network, batch = resnet(), images(5)
     alone = torch.cat([network(batch[i : i + 1]) for i in range(5)])
@@ -21,7 +28,7 @@ def test_whitened_patches_have_equal_spread_in_all_directions_and_no_correlation
     torch.manual_seed(0)
     grey = torch.rand(40, 1, SIDE, SIDE)
     pictures = grey + 0.2 * torch.rand(40, 3, SIDE, SIDE)  # colours that nearly agree, as in photos
-    network = ResNet(ResNetConfig(classes=2, widths=(8,)))
+    network = ResNet(ResNetConfig(classes=2, widths=(8,), padding=0))  # no patch of a border
     network.whiten(pictures - pictures.mean(), epsilon=1e-9)
     seen = network.whitening(pictures - pictures.mean()).detach()
     half = seen.shape[1] // 2

@@ -1,5 +1,8 @@
 """A decoder that chooses among each row's candidates, against the one that scores all tokens."""
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from export.networks.transformer import Transformer
 from export.quantize.shortlist import shortlist_graph
 from export.quantize.transformer import calibrate, quantize_transformer
 from export.shortlist import Lexicon
+from service.runtime import generate
 from service.runtime.errors import GraphMismatch
 from service.runtime.generate import Generator
 from service.runtime.session import Session, open_session
@@ -118,6 +122,56 @@ def test_a_sentence_is_the_same_beside_others_and_alone(few: Parts, slots: int, 
     assert [answer.ids for answer in together] == [answer.ids for answer in alone]
     for source, answer in zip(sources, together, strict=True):
         assert set(answer.ids) <= set(found_by(few.shortlist, source.ids, FEW).tolist())
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_with_the_whole_vocabulary_or_with_own_candidates_answers_are_the_same(
+    few: Parts, monkeypatch: pytest.MonkeyPatch, beam: int
+) -> None:
+    sources, found = [Source(source, beam) for source in sentences(LENGTHS)], []
+    for together_s in (0.5, 99.0):
+        pretend(monkeypatch, together_s)
+        found.append(few.generator().run(sources))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("together_s", "slots", "whole_from"),
+    [(1.5, 32, 2), (5.0, 32, 8), (28.0, 32, 32), (29.0, 32, 33), (5.0, 7, 7), (0.5, 1, 2)],
+)
+def test_what_is_faster_for_so_many_rows_is_measured(
+    few: Parts,
+    monkeypatch: pytest.MonkeyPatch,
+    together_s: float,
+    slots: int,
+    whole_from: int,
+) -> None:
+    pretend(monkeypatch, together_s)
+    assert few.generator(slots).whole_from == whole_from
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, together_s: float) -> None:
+    """A step takes a second a row with own candidates, together always as long; it is run, too."""
+
+    def took_s(rehearse: Callable[[], None]) -> float:
+        rehearse()
+        decoder = rehearse.__self__  # type: ignore[attr-defined]
+        (whole_from,) = decoder.whole_from
+        return float(decoder.active) if decoder.active < whole_from else together_s
+
+    monkeypatch.setattr(generate, "shortest_s", took_s)
+
+
+def test_the_shortest_of_several_times_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    took_s = iter([3.0, 2.0, 5.0, 4.0, 9.0, 2.5, 7.0])
+    now_s = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now_s)
+
+    def run() -> None:
+        nonlocal now_s
+        now_s += next(took_s)
+
+    assert generate.shortest_s(run) == 2.0
 
 
 def test_a_beam_is_no_wider_than_its_candidates_allow(few: Parts) -> None:

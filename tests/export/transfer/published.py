@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 import onnx
-import torch
-from onnx import numpy_helper
 
-from export.transfer.source import Published
+from export.transfer.source import Published, constants_of
 from model_zoo.manifest import TranslationInput
 from tests.model_zoo.samples import text_model
 
@@ -16,11 +14,7 @@ def published(
     labels: Sequence[str] = (),
     spec: TranslationInput | None = None,
 ) -> Published:
-    constants = {
-        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
-        for graph in graphs
-        for tensor in graph.graph.initializer
-    }
+    constants = {name: value for graph in graphs for name, value in constants_of(graph).items()}
     plain, _ = text_model()
     manifest = plain.model_copy(
         update={"labels": tuple(labels), "preprocessing": spec or plain.preprocessing}

@@ -42,6 +42,22 @@ def test_a_published_graph_gives_the_network_back(network: ResNet | Mlp, source:
     torch.testing.assert_close(logits(found), logits(network), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("padding", [0, 1])
+def test_the_padding_comes_along(padding: int) -> None:
+    network = ResNet(ResNetConfig(CLASSES, (8, 12), (1, 1), padding=padding)).eval()
+    graph = published([image_graph(network, SIDE, SIDE)], LABELS)
+    for source in (graph, Checkpoint("a.pt", network.state_dict(), None)):
+        found = start_image_network(source, LABELS, None, SIDE).eval()
+        torch.testing.assert_close(logits(found), logits(network), rtol=1e-4, atol=1e-5)
+
+
+def test_a_checkpoint_of_before_paddings_were_kept_has_none() -> None:
+    network = ResNet(ResNetConfig(CLASSES, (8, 12), (1, 1), padding=0)).eval()
+    weights = {name: v for name, v in network.state_dict().items() if name != "padding"}
+    found = start_image_network(Checkpoint("a.pt", weights, None), LABELS, None, SIDE).eval()
+    assert torch.equal(logits(found), logits(network))
+
+
 def test_a_checkpoint_gives_the_network_back(network: ResNet | Mlp) -> None:
     checkpoint = Checkpoint("a.pt", network.state_dict(), None)
     found = start_image_network(checkpoint, LABELS, None, SIDE).eval()
