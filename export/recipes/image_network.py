@@ -31,7 +31,7 @@ QUICK = ImageTraining(
 )
 ON_GPU = ImageTraining(epochs=64, batch=512)
 QUICK_WIDTHS = (16, 32, 48)
-WIDTHS = (64, 160, 256)
+WIDTHS = (64, 192, 288)
 DEPTHS = (2, 2, 2)
 FEW_ROWS = 10_000
 SEEN_FIRST = 5000  # images that the first statistics of a network are taken from
@@ -93,7 +93,8 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
             small_share=0.0,
         )
     if options.origin is not None:
-        chosen = replace(chosen, rate_factor=options.rate or 0.5)
+        # who knows whole images need not see small ones first
+        chosen = replace(chosen, rate_factor=options.rate or 0.5, small_share=0.0)
     if options.teachers:
         # a teacher's doubt is what smoothing only imitates
         chosen = replace(chosen, taught_by=options.teachers, label_smoothing=0.0)

@@ -49,8 +49,8 @@ class ImageTraining:
     momentum: float = 0.85
     weight_decay: float = 0.0153
     label_smoothing: float = 0.1
-    shift: int = 3
-    cut_out: int = 8
+    shift: int = 4
+    cut_out: int = 12
     small_share: float = 0.35
     small: float = 0.75
     warm_up: float = 0.2

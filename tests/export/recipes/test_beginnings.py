@@ -67,6 +67,13 @@ def test_what_was_learnt_before_moves_slower() -> None:
         assert 0 < after < 1
 
 
+def test_who_knows_whole_pictures_sees_no_small_ones_first() -> None:
+    fresh, started = Options(HERE, HERE), Options(HERE, HERE, origin="cifar10-resnet")
+    shares = [image_network.settings(o, ResNet(RESNET), ROWS).small_share for o in (fresh, started)]
+    assert shares[0] > 0
+    assert shares[1] == 0
+
+
 def test_the_user_may_say_how_fast_it_moves_on() -> None:
     started = Options(HERE, HERE, origin="reviews-lstm", rate=0.7)
     resnet = ResNet(RESNET)

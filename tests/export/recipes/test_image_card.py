@@ -17,8 +17,8 @@ FULL_LAYERS = Mlp(MlpConfig(3, 16, 16, widths=(8,)))
 def test_the_usual_training_is_told_with_its_own_numbers() -> None:
     assert card_text(resnet(), ImageTraining()).training == (
         "Muon for the convolutions and SGD with Nesterov momentum for the rest, on a whitened "
-        "first layer; label smoothing 0.1, alternating flips, shifts of up to 3 pixels, cutout of "
-        "8, small pictures first, weights averaged over the last steps."
+        "first layer; label smoothing 0.1, alternating flips, shifts of up to 4 pixels, cutout of "
+        "12, small pictures first, weights averaged over the last steps."
     )
 
 
