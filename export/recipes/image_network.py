@@ -13,7 +13,7 @@ from export.options import Options
 from export.recipes.image_data import QUICK_TRAIN, colour_statistics
 from export.recipes.image_training import Colours, ImageTraining, to_tensor
 from export.transfer.images import settle_norms, start_image_network
-from export.transfer.source import Published, Source
+from export.transfer.source import Published, Source, title_of
 from model_zoo.manifest import ImageInput, Task
 
 TASK: Task = "image-classification"
@@ -97,7 +97,8 @@ def settings(options: Options, network: ResNet | Mlp, rows: int) -> ImageTrainin
         chosen = replace(chosen, rate_factor=options.rate or 0.5, small_share=0.0)
     if options.teachers:
         # a teacher's doubt is what smoothing only imitates
-        chosen = replace(chosen, taught_by=options.teachers, label_smoothing=0.0)
+        names = tuple(title_of(teacher) for teacher in options.teachers)
+        chosen = replace(chosen, taught_by=names, label_smoothing=0.0)
     usual_rows = QUICK_TRAIN if options.quick else 0
     epochs = options.epochs_for(rows, usual_rows=usual_rows, usual=chosen.epochs)
     return replace(chosen, epochs=epochs, seed=options.seed)

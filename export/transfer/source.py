@@ -81,6 +81,11 @@ def constants_of(model: onnx.ModelProto) -> dict[str, Tensor]:
     return constants
 
 
+def title_of(start: str) -> str:
+    """What `open_source` calls it: a checkpoint's place is nobody's business."""
+    return Path(start).name if start.endswith(CHECKPOINT_SUFFIXES) else start
+
+
 def open_vocabulary(source: Source) -> Tokenizer:
     """The tokenizer that the source's embedding belongs to; TransferError where it is missing."""
     if source.tokenizer is None:
@@ -127,7 +132,7 @@ def _open_checkpoint(path: Path) -> Checkpoint:
         raise TransferError(f"{path} holds no weights by name")
     vocabulary = path.parent / TOKENIZER_FILE
     text = vocabulary.read_text() if vocabulary.is_file() else None
-    return Checkpoint(path.name, content, text)
+    return Checkpoint(title_of(str(path)), content, text)
 
 
 def _are_tensors(content: Mapping[object, object]) -> bool:

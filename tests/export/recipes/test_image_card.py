@@ -31,9 +31,9 @@ def test_other_settings_are_told_as_they_are() -> None:
 
 
 def test_teachers_are_named() -> None:
-    options = Options(HERE, HERE, teachers=("large", "larger/2"))
+    options = Options(HERE, HERE, teachers=("large/2", "/home/me/larger.pt"))
     told = card_text(resnet(), settings(options, resnet(), 100_000)).training
-    assert "80% of each loss against the answers of large and larger/2, softened by 2," in told
+    assert "80% of each loss against the answers of large/2 and larger.pt, softened by 2," in told
     assert "smoothing" not in told
 
 
