@@ -13,7 +13,7 @@ def test_any_number_of_pictures_of_any_size_from_16_up_gives_a_row_of_logits_eac
 
 @pytest.mark.parametrize(("padding", "side"), [(0, 1), (1, 2)])
 def test_a_padded_picture_loses_no_border_by_halving(padding: int, side: int) -> None:
-    network = ResNet(ResNetConfig(CLASSES, (8, 8, 8), padding=padding))
+    network = ResNet(ResNetConfig(CLASSES, (8, 8, 8), padding=padding)).eval()
     features = network.stages(network.whitening(images(1)))
     assert features.shape[2:] == (side, side)
 
