@@ -1,6 +1,12 @@
-"""A latency model that needs no learning, so that a test can foresee in whole seconds."""
+"""A latency model that needs no learning, so that a test can foresee in whole seconds; and who waits
+for it."""
 
+import asyncio
+from typing import Any
+
+from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel, Parts
+from tests.batching.doubles import GatedRunner, turn
 
 
 class Known(LatencyModel):
@@ -19,3 +25,20 @@ class Known(LatencyModel):
 
 
 A_SECOND_EACH = Parts(row_s=1.0)
+FAR = 1e6
+ONE_BY_ONE = {"max_batch_size": 1, "latency": Known(A_SECOND_EACH)}
+
+
+def submitted(batcher: Batcher[int, Any], part: int, **how: Any) -> asyncio.Task[Any]:
+    return asyncio.create_task(batcher.submit(part, **({"deadline": FAR} | how)))
+
+
+async def busy(
+    batcher: Batcher[int, Any], runner: GatedRunner, *waiting: int
+) -> list[asyncio.Task[Any]]:
+    """Item 0 runs, and the others wait."""
+    tasks = [submitted(batcher, 0)]
+    await runner.entered()
+    tasks += [submitted(batcher, part) for part in waiting]
+    await turn()
+    return tasks
