@@ -1,5 +1,4 @@
-"""A latency model that needs no learning, so that a test can foresee in whole seconds; and who waits
-for it."""
+"""A latency model that needs no learning, so that a test can foresee in whole seconds; its waiters."""
 
 import asyncio
 from typing import Any

@@ -118,6 +118,7 @@ def test_a_checkpoint_without_a_note_is_taken_as_ones_own(tmp_path: Path) -> Non
     [
         {"origin": "reviews-lstm"},
         {"origin": "reviews-lstm", "rate": 0.3},
+        {"teachers": ("cifar10-resnet",)},
         {"text_network": "gru"},
         {"image_network": "mlp"},
         {},

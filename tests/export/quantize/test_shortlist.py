@@ -1,7 +1,7 @@
 """A decoder that chooses among each row's candidates, against the one that scores all tokens."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ from export.shortlist import Lexicon
 from service.runtime import generate
 from service.runtime.errors import GraphMismatch
 from service.runtime.generate import Generator
-from service.runtime.session import Session, open_session
-from service.runtime.shortlist import Shortlist
+from service.runtime.session import Session, Tensor, open_session
+from service.runtime.shortlist import Candidates, Shortlist
 from service.runtime.slots import Generated
 from tests.export.stepping import serialized
 from tests.export.tiny_networks import EOS, PAD, SPEC, Ids, Source, ids, sentences, transformer
@@ -160,6 +160,39 @@ def pretend(monkeypatch: pytest.MonkeyPatch, together_s: float) -> None:
         return float(decoder.active) if decoder.active < whole_from else together_s
 
     monkeypatch.setattr(generate, "shortest_s", took_s)
+
+
+@pytest.mark.parametrize(("whole_from", "needs_own"), [(3, False), (4, False), (5, True)])
+def test_own_candidates_are_multiplied_below_that_number_alone(
+    few: Parts, monkeypatch: pytest.MonkeyPatch, whole_from: int, needs_own: bool
+) -> None:
+    sources = [Source(source) for source in sentences(LENGTHS[3:7])]
+    expected = [answer.ids[:1] for answer in few.generator().run(sources)]
+    put = Candidates.put
+
+    def put_no_weights(self: Candidates, row: int, found: Mapping[str, Tensor]) -> None:
+        put(self, row, {**found, "candidate_weights": np.zeros_like(found["candidate_weights"])})
+
+    monkeypatch.setattr(Candidates, "put", put_no_weights)
+    decoder = few.generator().open_decoder()
+    tickets = decoder.admit(sources)
+    assert decoder.whole_from is not None
+    decoder.whole_from[0] = whole_from
+    decoder.step()
+    assert ([decoder.written(ticket) for ticket in tickets] != expected) == needs_own
+
+
+def test_a_rehearsal_changes_nothing(few: Parts) -> None:
+    sources = [Source(source) for source in sentences(LENGTHS[3:7])]
+    decoder = few.generator().open_decoder()
+    tickets = decoder.admit(sources)
+    decoder.rehearse()
+    decoder.rehearse()
+    assert [decoder.written(ticket) for ticket in tickets] == [[]] * len(sources)
+    found: dict[int, Generated] = {}
+    while len(found) < len(sources):
+        found |= dict(decoder.step())
+    assert [found[ticket] for ticket in tickets] == few.generator().run(sources)
 
 
 def test_the_shortest_of_several_times_counts(monkeypatch: pytest.MonkeyPatch) -> None:
