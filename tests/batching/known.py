@@ -1,4 +1,4 @@
-"""A latency model that needs no learning, so that a test can foresee in whole seconds; its waiters."""
+"""A latency model that learns nothing, so that a test can foresee in whole seconds; who waits."""
 
 import asyncio
 from typing import Any
