@@ -38,14 +38,6 @@ def logsumexp(logits_NK: Floats) -> Floats:
     return total
 
 
-def softened(probabilities: NDArray[np.floating], temperature: Floats | float) -> Floats:
-    """What these probabilities (last axis) are when their logits are divided by `temperature`."""
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: Floats = powers / powers.sum(axis=-1, keepdims=True)
-    return result
-
-
 def auroc(known: Floats, strange: Floats) -> float:
     """Chance that a strange item's score is above a known one's; ties count half."""
     scores = np.concatenate([known, strange])

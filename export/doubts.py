@@ -12,6 +12,10 @@ SEVEN_BITS = (
     "brackets beside its figures."
 )
 
+SMOOTHING = (
+    "The smoothing is the share of every answer that training spread over all classes alike. "
+)
+
 
 def doubt_sections(manifest: Manifest) -> list[str]:
     """Calibration, strangers, foresight and self-test, as far as they were measured."""
@@ -61,10 +65,11 @@ def _temperatures(manifest: Manifest) -> str:
     told = ", ".join(f"{value} ({name})" for name, value in known.items() if value)
     if not told:
         return ""
+    smooth = any(value.smoothing for value in known.values() if value)
     return (
         f"The logits are divided by a temperature, {told}, inside the graph; it was fitted on "
-        "validation data. ECE: expected calibration error over 15 bins. NLL: negative "
-        "log-likelihood. Each before → after."
+        f"validation data. {SMOOTHING if smooth else ''}ECE: expected calibration error over 15 "
+        "bins. NLL: negative log-likelihood. Each before → after."
     )
 
 

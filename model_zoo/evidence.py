@@ -113,7 +113,8 @@ class Evidence(Frozen):
     """Why a variant may be trusted.
 
     The logits of a text of n tokens are divided by temperature x (n / 100) ^ length_exponent;
-    without an exponent, the temperature is the same for all items.
+    without an exponent, the temperature is the same for all items. The share `smoothing` of every
+    answer, spread over all classes by training, is taken off before.
     """
 
     parity: Parity | None = None
@@ -121,6 +122,7 @@ class Evidence(Frozen):
     invariance: Invariance | None = None
     temperature: PositiveFloat | None = None
     length_exponent: float | None = None
+    smoothing: Annotated[float, Field(gt=0, lt=1)] | None = None
     calibration: tuple[Calibration, ...] = ()
     strangers: tuple[Strangers, ...] = ()
     foresight: tuple[Foresight, ...] = ()

@@ -15,7 +15,6 @@ from export.calibration import (
     auroc,
     confidence_scores,
     logsumexp,
-    softened,
     softmax,
 )
 from export.candidate import Candidate, OpenedVariant, with_graphs
@@ -94,6 +93,7 @@ def calibrated(
         evidence[precision] = Evidence(
             temperature=temperature.value,
             length_exponent=temperature.exponent or None,
+            smoothing=temperature.smoothing or None,
             calibration=tuple(
                 _calibration(part, answer, temperature, threshold)
                 for part, answer in zip(validation, divided, strict=True)
@@ -110,7 +110,7 @@ def _answered(candidate: Candidate, precision: Precision, part: LabelledItems) -
 
 
 def _divided(answer: Answered, temperature: Temperature) -> Answered:
-    return replace(answer, logits_NK=answer.logits_NK / temperature.of(answer.tokens)[:, None])
+    return replace(answer, logits_NK=temperature.applied(answer.logits_NK, answer.tokens))
 
 
 def _calibration(
@@ -118,7 +118,7 @@ def _calibration(
 ) -> Calibration:
     """`answer` is that after the division."""
     after = answer.probabilities_NK
-    before = softened(after, 1 / temperature.of(answer.tokens)[:, None])
+    before = softmax(temperature.undone(answer.logits_NK, answer.tokens))
     return Calibration(
         dataset=part.dataset,
         split=part.split,

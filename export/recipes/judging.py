@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from export.calibration import softened
+from export.calibration import RARE, softmax
 from export.candidate import Candidate, OpenedVariant, answer_of
 from export.console import Story
 from export.gates import AccuracyGate, Answer, InvarianceGate, ParityGate
@@ -96,11 +96,9 @@ def at_temperature(
     temperature = temperature_of(evidence)
     if temperature is None:
         return answers
-    of_each = np.broadcast_to(temperature.of(token_counts(features)), len(answers))
-    return [
-        replace(one, values=softened(one.values, divisor))
-        for one, divisor in zip(answers, of_each.tolist(), strict=True)
-    ]
+    plain_NK = np.log(np.maximum(np.stack([one.values for one in answers]), RARE))
+    rows = softmax(temperature.applied(plain_NK, token_counts(features)))
+    return [replace(one, values=row) for one, row in zip(answers, rows, strict=True)]
 
 
 def with_losses(

@@ -5,8 +5,6 @@ from export.calibration import (
     auroc,
     confidence_scores,
     logsumexp,
-    softened,
-    softmax,
 )
 
 
@@ -19,19 +17,6 @@ def test_the_scores_are_those_of_their_definitions() -> None:
 
 def test_a_probability_of_nothing_costs_much_but_not_everything() -> None:
     assert confidence_scores(np.array([[1.0, 0.0]]), np.array([1])).nll == pytest.approx(27.6, 0.01)
-
-
-def test_softening_probabilities_is_dividing_logits() -> None:
-    logits = np.array([[1.0, -2.0, 0.5], [30.0, 0.0, -700.0]])
-    assert softened(softmax(logits), 2.5) == pytest.approx(softmax(logits / 2.5), abs=1e-6)
-    assert softened(softened(softmax(logits), 2.0), 0.5)[0] == pytest.approx(softmax(logits)[0])
-
-
-def test_each_row_may_be_softened_by_a_temperature_of_its_own() -> None:
-    rows = softmax(np.array([[1.0, -2.0], [3.0, 1.0]]))
-    found = softened(rows, np.array([[2.0], [0.5]]))
-    assert found[0] == pytest.approx(softened(rows[0], 2.0))
-    assert found[1] == pytest.approx(softened(rows[1], 0.5))
 
 
 def test_logsumexp_does_not_overflow() -> None:

@@ -56,6 +56,11 @@ def test_calibration_is_told_before_and_after() -> None:
 
 def test_the_temperature_is_told_and_how_it_goes_with_the_length() -> None:
     assert "divided by a temperature, 0.505 (int8), inside" in humble_card()
+    smooth = {**variant("int8", **DOUBT, smoothing=0.126)}
+    told = "0.505 after a smoothing of 0.126 is taken off (int8), inside"
+    assert told in humble_card(variants=[smooth])
+    assert "spread over all classes" in humble_card(variants=[smooth])
+    assert "spread over all classes" not in humble_card()
     of_lengths = {**variant("int8", **DOUBT, length_exponent=-0.08)}
     assert "0.505 · (tokens / 100) ^ -0.080 (int8)" in humble_card(variants=[of_lengths])
 

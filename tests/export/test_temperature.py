@@ -65,8 +65,51 @@ def test_a_handful_of_texts_is_too_few_to_tell() -> None:
     assert fit_temperature([of_lengths(Temperature(1.4, 0.3), rows=12)]).exponent == 0.0
 
 
+def smooth(share: float, rows: int = 4000) -> Judged:
+    """What a network says that learned from labels of which this share was spread."""
+    logits, labels = honest(rows)
+    return Judged(np.log((1 - share) * softmax(logits) + share / logits.shape[1]), labels)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_the_smoothing_that_training_left_is_found_and_taken_off(share: float) -> None:
+    part = smooth(share)
+    found = fit_temperature([part])
+    assert found.smoothing == pytest.approx(share, abs=0.03)
+    assert found.value == pytest.approx(1, rel=0.1)
+    plain = softmax(part.logits_NK / fit_temperature_alone(part))
+    after = confidence_scores(softmax(found.applied(part.logits_NK, None)), part.labels)
+    assert after.nll < confidence_scores(plain, part.labels).nll
+    assert after.ece < 0.02
+
+
+def fit_temperature_alone(part: Judged) -> float:
+    tried = np.linspace(0.3, 2, 200)
+    losses = [
+        confidence_scores(softmax(part.logits_NK / value), part.labels).nll for value in tried
+    ]
+    return float(tried[int(np.argmin(losses))])
+
+
+def test_no_smoothing_is_found_where_there_is_none_or_too_little_to_tell() -> None:
+    assert fit_temperature([smooth(0.0)]).smoothing == 0.0
+    assert fit_temperature([smooth(0.2, rows=12)]).smoothing == 0.0
+
+
+def test_smoothing_and_length_are_found_together() -> None:
+    logits, labels = honest()
+    tokens = of_lengths(Temperature(1.0)).tokens
+    truth = Temperature(1.4, 0.4, 0.2)
+    found = fit_temperature([Judged(truth.undone(logits, tokens), labels, tokens)])
+    assert found.smoothing == pytest.approx(truth.smoothing, abs=0.06)
+    assert found.exponent == pytest.approx(truth.exponent, abs=0.06)
+    again = softmax(found.applied(truth.undone(logits, tokens), tokens))
+    best = confidence_scores(softmax(logits), labels)
+    assert confidence_scores(again, labels).nll == pytest.approx(best.nll, abs=0.02)
+
+
 def test_every_data_set_counts_the_same_however_large() -> None:
-    warm, cold = of_lengths(Temperature(2.0), 800), of_lengths(Temperature(0.5), 800, seed=1)
+    warm, cold = of_lengths(Temperature(2.0), 800), of_lengths(Temperature(1.2), 800, seed=1)
     many = Judged(*(np.concatenate([x] * 5) for x in (warm.logits_NK, warm.labels)))
     plain = [Judged(part.logits_NK, part.labels) for part in (warm, cold)]
     assert fit_temperature([many, plain[1]]) == fit_temperature(plain)
@@ -94,6 +137,8 @@ def test_evidence_gives_back_what_lies_in_the_graph() -> None:
     assert temperature_of(Evidence(temperature=1.3)) == Temperature(1.3)
     found = temperature_of(Evidence(temperature=1.3, length_exponent=-0.1))
     assert found == Temperature(1.3, -0.1)
+    found = temperature_of(Evidence(temperature=1.3, smoothing=0.1))
+    assert found == Temperature(1.3, 0.0, 0.1)
 
 
 def test_texts_have_a_length_and_pictures_none() -> None:
@@ -107,3 +152,4 @@ def test_texts_have_a_length_and_pictures_none() -> None:
 def test_it_reads_as_a_formula() -> None:
     assert str(Temperature(0.5051)) == "0.505"
     assert str(Temperature(1.3231, -0.0812)) == "1.323 · (tokens / 100) ^ -0.081"
+    assert str(Temperature(1, smoothing=0.12)) == "1.000 after a smoothing of 0.120 is taken off"

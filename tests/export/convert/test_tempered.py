@@ -46,6 +46,16 @@ def test_logits_are_divided_and_nothing_else_changes(
     assert cooler.manifest.outputs == plain.manifest.outputs
 
 
+@pytest.mark.parametrize("temperature", [Temperature(0.9, 0.0, 0.15), Temperature(1.5, -0.25, 0.3)])
+def test_smoothing_is_taken_off_before_the_division(graph: bytes, temperature: Temperature) -> None:
+    rows = ids(LENGTHS, TEXTS.vocabulary)
+    before = logits(open_session(graph), rows).astype(np.float64)
+    after = logits(open_session(tempered(graph, temperature)), rows)
+    expected = temperature.applied(before, np.array(LENGTHS, np.float64))
+    np.testing.assert_allclose(after, expected, rtol=1e-4, atol=1e-4)
+    assert np.abs(expected - Temperature(0.9).applied(before, None)).max() > 0.01
+
+
 def test_each_text_is_divided_by_the_temperature_of_its_own_length(graph: bytes) -> None:
     rows = ids(LENGTHS, TEXTS.vocabulary)
     before = logits(open_session(graph), rows)
@@ -60,9 +70,10 @@ def test_neighbours_and_padding_do_not_change_the_temperature(graph: bytes) -> N
     np.testing.assert_allclose(logits(session, rows), alone, rtol=1e-5, atol=1e-6)
 
 
-def test_inputs_outputs_and_their_free_axes_stay(graph: bytes) -> None:
+@pytest.mark.parametrize("temperature", [BY_LENGTH, Temperature(1.5, 0.0, 0.1)])
+def test_inputs_outputs_and_their_free_axes_stay(graph: bytes, temperature: Temperature) -> None:
     before, after = (
-        onnx.load_from_string(content).graph for content in (graph, tempered(graph, BY_LENGTH))
+        onnx.load_from_string(content).graph for content in (graph, tempered(graph, temperature))
     )
     assert list(after.input) == list(before.input)
     assert list(after.output) == list(before.output)

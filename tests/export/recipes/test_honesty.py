@@ -9,9 +9,10 @@ from export.calibration import confidence_scores, softmax
 from export.candidate import Candidate, of_published
 from export.console import Story
 from export.golden import drawings
+from export.recipes import honesty
 from export.recipes.honesty import LabelledItems, TestSplits, answered, calibrated, tell_doubts
 from export.recipes.strangers import strange_images, strange_texts
-from export.temperature import temperature_of, token_counts
+from export.temperature import Temperature, temperature_of, token_counts
 from model_zoo.manifest import Evidence
 from tests import tiny_zoo
 
@@ -146,6 +147,24 @@ def test_calibration_by_length_is_held_against_the_plain_graph(
     assert candidate.manifest.confidence is not None
     flagged = served.energies > candidate.manifest.confidence.max_energy
     assert flagged.mean() == pytest.approx(0.05, abs=0.01)
+
+
+def test_smoothing_is_taken_off_and_held_against_the_plain_graph(
+    plain: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = Temperature(0.5, smoothing=0.3)
+    monkeypatch.setattr(honesty, "fit_temperature", lambda parts: truth)
+    validation = labelled(plain, "validation", sharper=2.0, seed=4)
+    candidate = calibrated(plain, [validation], Story("test"))
+    evidence = candidate.evidence["fp32"]
+    assert temperature_of(evidence) == truth
+    raw = answered(plain.open("fp32"), validation.items, plain.manifest.labels)
+    served = answered(candidate.open("fp32"), validation.items, plain.manifest.labels)
+    assert served.logits_NK == pytest.approx(truth.applied(raw.logits_NK, None), abs=1e-4)
+    (told,) = evidence.calibration
+    for found, answer in ((told.before, raw), (told.after, served)):
+        expected = confidence_scores(answer.probabilities_NK, validation.labels)
+        assert found.nll == pytest.approx(expected.nll, abs=1e-5)
 
 
 def test_pictures_have_one_temperature_whatever_they_show(

@@ -144,16 +144,18 @@ def test_the_story_tells_what_passed_with_its_numbers(
 
 
 def tempered_by_length(candidate: Candidate, told: Evidence) -> Candidate:
-    """Its graphs divide by a temperature that goes with the length; `told` is what they promise."""
+    """Its graphs take smoothing off and divide by a temperature that goes with the length; `told`
+    is what they promise."""
+    inside = Temperature(1.5, -0.4, 0.1)
     graphs: Any = {
-        precision: {role: tempered(graph, Temperature(1.5, -0.4)) for role, graph in roles.items()}
+        precision: {role: tempered(graph, inside) for role, graph in roles.items()}
         for precision, roles in candidate.graphs.items()
     }
     return replace(candidate, graphs=graphs, evidence={"fp32": told, "int8": told})
 
 
 def test_torch_is_divided_by_the_same_temperature_of_each_text(candidate: Candidate) -> None:
-    told = Evidence(temperature=1.5, length_exponent=-0.4)
+    told = Evidence(temperature=1.5, length_exponent=-0.4, smoothing=0.1)
     made = tempered_by_length(candidate, told)
     judge(made, examination(0.9, 0.9))
     kept = made.evidence["fp32"]
@@ -161,9 +163,16 @@ def test_torch_is_divided_by_the_same_temperature_of_each_text(candidate: Candid
     assert (kept.temperature, kept.length_exponent) == (1.5, -0.4)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        Evidence(temperature=1.5, length_exponent=0.4, smoothing=0.1),
+        Evidence(temperature=1.5, length_exponent=-0.4),
+    ],
+)
 def test_a_graph_that_divides_by_something_else_than_it_tells_fails_parity(
-    candidate: Candidate,
+    candidate: Candidate, told: Evidence
 ) -> None:
-    wrong = tempered_by_length(candidate, Evidence(temperature=1.5, length_exponent=0.4))
+    wrong = tempered_by_length(candidate, told)
     with pytest.raises(ParityFailed):
         judge(wrong, examination(0.9, 0.9))
