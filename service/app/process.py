@@ -1,7 +1,6 @@
 """One serving process: load, warm up, ready, drain."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from model_zoo.errors import ModelZooError
 from service.app.announcement import CURLS, announcement
+from service.app.event_loop import Patience, settle
 from service.app.options import catalog, item_limits, limits, load_options
 from service.fleet.seat import Seat
 from service.fleet.shared_log import SharedLog
@@ -34,8 +34,6 @@ from service.tracing.start import Tracing, TracingUnavailable, start_tracing
 log = logging.getLogger("slipway.app")
 
 OK, FAILED = 0, 1
-YOUNG_OBJECTS = 20_000
-SWITCH_S = 0.0005  # a thread that comes back from ONNX Runtime waits no longer for the interpreter
 CLOSE_S = 5.0  # for workers whose last batch has no reader any more
 
 
@@ -95,6 +93,7 @@ class Service:
         )
         self._server = make_server(application, limits=read_limits, drain_s=settings.drain_s)
         self._leave = asyncio.Event()
+        self._watching: list[asyncio.Task[None]] = []
 
     async def run(self) -> int:
         """Everything, in order. The port answers from the start: /livez, and 503 to the rest."""
@@ -105,7 +104,7 @@ class Service:
         serving: asyncio.Task[None] | None = None
         if seat is None or not seat.replacement:  # the others answer while a replacement loads
             serving = self._start_server(listener)
-        watching = asyncio.create_task(self._metrics.watch_event_loop())
+        self._watch(self._metrics.watch_event_loop())
         try:
             if self._siblings is not None:
                 await self._siblings.open()
@@ -121,7 +120,7 @@ class Service:
                 await serving
             if self._siblings is not None:
                 self._siblings.close()
-            watching.cancel()
+            self._stop_watching()
             await self._close_models()
             if isinstance(self._access_log, JsonAccess):
                 self._access_log.flush()
@@ -153,11 +152,19 @@ class Service:
             path, _ = CURLS[model.manifest.task]
             self._metrics.requests_expected(path, model.name, model.version)
         _require_models(self._models, strict=settings.strict)
-        gc.collect()
-        gc.freeze()  # what is loaded stays: no collection needs to look at it again
-        sys.setswitchinterval(SWITCH_S)
-        gc.set_threshold(YOUNG_OBJECTS)  # a request leaves no cycles: look for them seldom
+        settle()
+        self._watch(Patience(self._item_counts).watch())
         self._models.lifecycle.become_ready()
+
+    def _watch(self, watching: Coroutine[Any, Any, None]) -> None:
+        self._watching.append(asyncio.create_task(watching))
+
+    def _stop_watching(self) -> None:
+        for task in self._watching:
+            task.cancel()
+
+    def _item_counts(self) -> list[int]:
+        return [sum(live.batcher.outcomes.values()) for live in self._models.live]
 
     async def _unless_leaving(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do this unless a signal comes first; whether it was done."""

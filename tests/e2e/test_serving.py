@@ -1,6 +1,10 @@
 """A user's first minutes: start, ask, look at the metrics, stop."""
 
 import io
+import os
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -9,6 +13,7 @@ import pytest
 from PIL import Image
 
 from model_zoo.catalog import Catalog
+from tests import tiny_zoo
 from tests.e2e.conftest import Server, running
 from tests.tiny_zoo import IMAGES, TEXTS, TRANSLATOR, publish_images
 
@@ -113,3 +118,24 @@ def test_a_stream_that_cannot_begin_is_a_plain_problem(server: Server) -> None:
     answer = server.client.post("/v1/translate", json=call)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this policy")
+def test_the_event_loop_is_patient_while_one_model_alone_is_asked(tmp_path: Path) -> None:
+    zoo = tiny_zoo.build(tmp_path / "zoo")
+    with running(tmp_path / "home", "--models", str(zoo.root)) as server:
+        loop = server.process.pid  # the thread that has the process's own number
+        assert os.sched_getscheduler(loop) == os.SCHED_OTHER
+        server.client.post("/v1/sentiment", json={"text": "a"})
+        wait_for(lambda: os.sched_getscheduler(loop) == os.SCHED_BATCH)
+        threads = [int(task.name) for task in Path(f"/proc/{loop}/task").iterdir()]
+        assert [t for t in threads if os.sched_getscheduler(t) == os.SCHED_BATCH] == [loop]
+        server.client.post("/v1/classify", content=green_picture())
+        wait_for(lambda: os.sched_getscheduler(loop) == os.SCHED_OTHER)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 30.0
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
