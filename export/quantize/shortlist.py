@@ -1,12 +1,13 @@
-"""The graph that finds a sentence's candidates and brings their columns of the output layer.
+"""The graph that weighs all target tokens for sentences, and holds the output layer's bytes.
 
-S source tokens, K candidates, V vocabulary, D width, L likely targets of a source token.
+B sentences of N source tokens in all, V vocabulary, D width, L likely targets of a source token.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from export.convert.graph_builder import FLOAT, INT8, INT64, GraphBuilder
 from export.convert.output_layer import OwnCandidates, shifted
@@ -37,29 +38,51 @@ def shortlist_graph(
     bias = network.output_bias.detach().cpu().numpy().astype(np.float32)
     biases = shifted(bias, weights.values.sum(axis=1, dtype=np.int64), scales)
 
+    graph = _graph(weights.values, scales, biases, lexicon, eos_id)
+    return ShortlistParts(graph, output)
+
+
+def _graph(
+    weights_VD: NDArray[np.int8],
+    scales_V: NDArray[np.float32],
+    biases_V: NDArray[np.float32],
+    lexicon: Lexicon,
+    eos_id: int,
+) -> onnx.ModelProto:
     graph = GraphBuilder("shortlist")
-    source = graph.input("source_ids", INT64, ["source_tokens"])
-    chosen = _choose(graph, source, lexicon, eos_id, count)
-    columns = graph.node("Gather", [graph.constant("weights", weights.values), chosen])
-    held = graph.output("candidate_weights", INT8, [output.width, count])
-    graph.node("Transpose", [columns], perm=[1, 0], out=held)
-    for name, values in (("scales", scales), ("biases", biases)):
-        table = graph.constant(name, values[None])
-        out = graph.output(f"candidate_{name}", FLOAT, [1, count])
-        graph.node("Gather", [table, chosen], axis=1, out=out)
-    return ShortlistParts(graph.model(), output)
+    source, segments = (
+        graph.input(name, INT64, ["source_tokens"]) for name in ("source_ids", "segment_ids")
+    )
+    _weigh(graph, source, segments, lexicon, eos_id)
+    size, width = weights_VD.shape
+    for name, values, kind, shape in (
+        ("output_weights", weights_VD, INT8, [size, width]),
+        ("output_scales", scales_V, FLOAT, [size]),
+        ("output_biases", biases_V, FLOAT, [size]),
+    ):
+        graph.output(graph.constant(name, values), kind, shape)
+    return graph.model()
 
 
-def _choose(graph: GraphBuilder, source: str, lexicon: Lexicon, eos_id: int, count: int) -> str:
-    """The tokens with the largest sums; the end token always, and frequent ones where all is 0."""
+def _weigh(graph: GraphBuilder, source: str, segments: str, lexicon: Lexicon, eos_id: int) -> None:
+    """[B, V]: sums of chances; the end token always first, and frequent ones where all is 0.
+
+    The sums of all sentences lie in one row, so that each adds up its own as if it were alone.
+    """
     first = lexicon.shares.copy()
     first[eos_id] = ALWAYS
+    size = len(first)
+    last = graph.node("Gather", [segments, graph.integers(-1)])
+    rows = graph.node("Add", [last, graph.integer(1)])
+    shape = graph.node("Concat", [rows, graph.integers(size)], axis=0)
+    shares = graph.node("Expand", [graph.constant("shares", first), shape])
+    begins = graph.node("Mul", [segments, graph.integer(size)])
     targets, chances = (
-        graph.reshape(graph.node("Gather", [graph.constant(name, table), source]), -1)
+        graph.node("Gather", [graph.constant(name, table), source])
         for name, table in (("targets", lexicon.targets), ("chances", lexicon.chances))
     )
-    shares = graph.constant("shares", first)
-    sums = graph.node("ScatterElements", [shares, targets, chances], reduction="add")
-    found = graph.output("candidate_ids", INT64, [count])
-    graph.nodes("TopK", [sums, graph.integers(count)], ["", found], sorted=0)
-    return found
+    places = graph.node("Add", [targets, graph.node("Unsqueeze", [begins, graph.integers(1)])])
+    flat = [graph.reshape(value, -1) for value in (shares, places, chances)]
+    sums = graph.node("ScatterElements", flat, reduction="add")
+    out = graph.output("candidate_sums", FLOAT, ["sentences", size])
+    graph.node("Reshape", [sums, graph.integers(-1, size)], out=out)

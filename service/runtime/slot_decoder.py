@@ -66,7 +66,7 @@ class SlotDecoder:
         self.whole_from = whole_from
         self._candidates: Candidates | None = None
         if shortlist is not None:
-            self._candidates = Candidates(shortlist.types, capacity, spec.vocabulary)
+            self._candidates = Candidates(shortlist, capacity)
         self._slots = Slots(spec, capacity, cache_dtype(decoder.inputs), self._candidates)
         self._bindings: dict[tuple[int, bool], Binding] = {}
         self._owners: list[Tenant] = []
@@ -114,29 +114,29 @@ class SlotDecoder:
         names = cross_outputs(self._spec)
         found = self._encoder.run(dict(zip(ENCODER_INPUTS, packed, strict=True)), names, abort)
         cross = [found[name] for name in names]
+        ids, _, segments = packed
+        chosen = None if self._shortlist is None else self._shortlist.of(ids, segments, abort)
         ends = np.cumsum([len(source.ids) for source in sources]).tolist()
         starts = [0, *ends[:-1]]
-        return [
-            self._seat(source, cross, slice(start, end), abort)
-            for source, start, end in zip(sources, starts, ends, strict=True)
-        ]
+        tickets = []
+        for place, (source, start, end) in enumerate(zip(sources, starts, ends, strict=True)):
+            tenant = self._seat(source, cross, slice(start, end))
+            if self._candidates is not None and chosen is not None:
+                for row in tenant.rows:
+                    self._candidates.put(row, chosen[place])
+            tickets.append(tenant.ticket)
+        return tickets
 
-    def _seat(
-        self, source: Source, cross: Sequence[Tensor], span: slice, abort: Abort | None
-    ) -> int:
+    def _seat(self, source: Source, cross: Sequence[Tensor], span: slice) -> Tenant:
         limit = target_limit(self._spec, len(source.ids))
         rows = [self._row(cross, span, limit) for _ in range(source.beam)]
-        if self._shortlist is not None and self._candidates is not None:
-            found = self._shortlist.of(source.ids, abort)
-            for row in rows:
-                self._candidates.put(row, found)
         tenant = Tenant(next(self._tickets), rows)
         if source.beam > 1 or not self._greedy:
             self._beams[tenant.ticket] = Beam(self._slots, rows, self._spec.eos_id)
         for row in rows:
             self._owners[row] = tenant
         self._tenants[tenant.ticket] = tenant
-        return tenant.ticket
+        return tenant
 
     def _row(self, cross: Sequence[Tensor], span: slice, limit: int) -> int:
         if self._holes:
@@ -149,7 +149,7 @@ class SlotDecoder:
 
         Raises InferenceFailed, or Cancelled by `abort`; then `clear` is all that may follow.
         """
-        self._close_holes()
+        self._prepare()
         self._decoder.run_bound(self._binding(logits=bool(self._beams)), abort)
         for beam in self._beams.values():
             beam.choose()
@@ -161,8 +161,15 @@ class SlotDecoder:
 
     def rehearse(self) -> None:
         """Run the next step and forget what it found, to see how long it takes."""
-        self._close_holes()
+        self._prepare()
         self._decoder.run_bound(self._binding(logits=False))
+
+    def _prepare(self) -> None:
+        self._close_holes()
+        rows = self._slots.count
+        takes_whole = self.whole_from is not None and rows >= self.whole_from[0]
+        if self._candidates is not None and not takes_whole:
+            self._candidates.bring_weights(rows)
 
     def _finished_greedy(self) -> Iterator[tuple[int, Generated]]:
         for row in self._slots.ended():

@@ -62,7 +62,7 @@ def decoder_signature(
         "decoder",
         (
             *(TensorType(name, "int64", ("B",)) for name in DECODER_INPUTS),
-            *(candidate_types(spec, candidates, "B") if candidates else ()),
+            *(candidate_types(spec, candidates) if candidates else ()),
             *([WHOLE_FROM] if either_way else []),
             *(TensorType(f"{n}.{i}", dtype, shape) for i in layers for n, shape in shapes.items()),
         ),

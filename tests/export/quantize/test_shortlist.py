@@ -1,7 +1,7 @@
 """A decoder that chooses among each row's candidates, against the one that scores all tokens."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,9 +13,10 @@ from export.quantize.shortlist import shortlist_graph
 from export.quantize.transformer import calibrate, quantize_transformer
 from export.shortlist import Lexicon
 from service.runtime import generate
+from service.runtime.collate import pack_ids
 from service.runtime.errors import GraphMismatch
 from service.runtime.generate import Generator
-from service.runtime.session import Session, Tensor, open_session
+from service.runtime.session import Session, open_session
 from service.runtime.shortlist import Candidates, Shortlist
 from service.runtime.slots import Generated
 from tests.export.stepping import serialized
@@ -89,7 +90,31 @@ def few(network: Transformer) -> Parts:
 
 
 def found_by(session: Session, source: Ids, count: int) -> Ids:
-    return Shortlist(session, SPEC, count).of(source)["candidate_ids"]
+    return Shortlist(session, SPEC, count).of(source, np.zeros_like(source))[0]
+
+
+def test_each_sentence_has_the_candidates_that_it_has_alone(few: Parts) -> None:
+    sources = sentences(LENGTHS)
+    ids, _, segments = pack_ids(sources)
+    together = Shortlist(few.shortlist, SPEC, FEW).of(ids, segments)
+    alone = [found_by(few.shortlist, source, FEW) for source in sources]
+    assert together.tolist() == [found.tolist() for found in alone]
+
+
+def test_of_equally_likely_tokens_the_earlier_ones_are_candidates(network: Transformer) -> None:
+    known = lexicon()
+    all_alike = Lexicon(known.targets, np.zeros_like(known.chances), np.zeros_like(known.shares))
+    graph = shortlist_graph(network, all_alike, 1.0, EOS, FEW).graph
+    session = open_session(graph.SerializeToString())
+    first = [token for token in range(FEW) if token != EOS]
+    expected = sorted([*first[: FEW - 1], EOS])
+    assert found_by(session, sentences([7])[0], FEW).tolist() == expected
+    one_more = Lexicon(known.targets, np.zeros_like(known.chances), np.zeros_like(known.shares))
+    one_more.shares[-1] = 1.0
+    graph = shortlist_graph(network, one_more, 1.0, EOS, FEW).graph
+    session = open_session(graph.SerializeToString())
+    expected = sorted([*first[: FEW - 2], EOS, SPEC.vocabulary - 1])
+    assert found_by(session, sentences([7])[0], FEW).tolist() == expected
 
 
 def test_candidates_have_the_largest_sums_and_the_end_token_among_them(few: Parts) -> None:
@@ -168,18 +193,32 @@ def test_own_candidates_are_multiplied_below_that_number_alone(
 ) -> None:
     sources = [Source(source) for source in sentences(LENGTHS[3:7])]
     expected = [answer.ids[:1] for answer in few.generator().run(sources)]
-    put = Candidates.put
-
-    def put_no_weights(self: Candidates, row: int, found: Mapping[str, Tensor]) -> None:
-        put(self, row, {**found, "candidate_weights": np.zeros_like(found["candidate_weights"])})
-
-    monkeypatch.setattr(Candidates, "put", put_no_weights)
+    monkeypatch.setattr(Candidates, "bring_weights", lambda self, rows: None)
     decoder = few.generator().open_decoder()
     tickets = decoder.admit(sources)
     assert decoder.whole_from is not None
     decoder.whole_from[0] = whole_from
     decoder.step()
     assert ([decoder.written(ticket) for ticket in tickets] != expected) == needs_own
+
+
+@pytest.mark.parametrize("whole_from", [2, 5, 9])
+def test_weights_come_when_so_few_rows_are_left_that_they_are_needed(
+    few: Parts, whole_from: int
+) -> None:
+    """Rows end at different steps, others join, and slots are taken over with or without."""
+    sources = [Source(source) for source in sentences([*LENGTHS, *LENGTHS])]
+    expected = [few.generator().run([source])[0].ids for source in sources]
+    decoder = few.generator().open_decoder()
+    assert decoder.whole_from is not None
+    decoder.whole_from[0] = whole_from
+    tickets: list[int] = []
+    found: dict[int, Generated] = {}
+    while len(found) < len(sources):
+        if decoder.active < 3 and len(tickets) < len(sources):
+            tickets += decoder.admit(sources[len(tickets) : len(tickets) + 8])
+        found |= dict(decoder.step())
+    assert [found[ticket].ids for ticket in tickets] == expected
 
 
 def test_a_rehearsal_changes_nothing(few: Parts) -> None:

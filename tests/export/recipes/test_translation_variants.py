@@ -54,6 +54,7 @@ def test_the_shortlist_knows_the_words_of_the_training_pairs() -> None:
     spec = SPEC.model_copy(update={"vocabulary": SMALLEST_VOCABULARY})
     shortlist = Shortlist(opened["shortlist"], spec, CANDIDATES)
     source: Ids = known.sources[0]
-    assert set(known.targets[0]) <= set(shortlist.of(source)["candidate_ids"].tolist())
+    (found,) = shortlist.of(source, np.zeros_like(source)).tolist()
+    assert set(known.targets[0]) <= set(found)
     runner = Generator(opened["encoder"], opened["decoder"], spec, 4, opened["shortlist"])
     assert len(runner.run([Source(source)])) == 1
