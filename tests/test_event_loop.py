@@ -19,14 +19,20 @@ class World:
     def __init__(self) -> None:
         self.now_s = 100.0
         self.counts = [5, 0, 7]
+        self.used_s = 7.0
         self.told: list[bool] = []
         self.patience = Patience(
-            lambda: self.counts, be_patient=self.told.append, clock=lambda: self.now_s
+            lambda: self.counts,
+            cores=2,
+            be_patient=self.told.append,
+            clock=lambda: self.now_s,
+            used_s=lambda: self.used_s,
         )
 
-    def ask(self, *places: int, later_s: float = 0.25) -> list[bool]:
+    def ask(self, *places: int, later_s: float = 0.25, busy_cores: float = 1.5) -> list[bool]:
         """These models have ended an item each; what the loop has been told so far."""
         self.now_s += later_s
+        self.used_s += busy_cores * later_s
         for place in places:
             self.counts[place] += 1
         self.patience.look()
@@ -46,6 +52,19 @@ def test_it_is_quick_again_as_soon_as_a_second_one_is_asked_and_for_a_while() ->
     assert world.ask(2) == [True, False]
     assert world.ask(0, later_s=RECENT_S - 1) == [True, False]
     assert world.ask(0, later_s=2) == [True, False, True]
+
+
+def test_it_is_quick_where_there_is_a_core_to_run_on() -> None:
+    world = World()
+    assert world.ask(0, busy_cores=1.3) == []
+    assert world.ask(0, busy_cores=1.5) == [True]
+    assert world.ask(0, busy_cores=1.3) == [True, False]
+
+
+def test_who_was_asked_while_cores_were_idle_is_remembered() -> None:
+    world = World()
+    world.ask(2, busy_cores=0.1)
+    assert world.ask(0) == []
 
 
 def test_nobody_asks_any_more() -> None:
@@ -84,7 +103,7 @@ def test_a_sandbox_that_forbids_it_costs_a_line_in_the_log(
 
     monkeypatch.setattr(event_loop, "LOOK_S", 0.001)
     caplog.set_level("INFO", "slipway.app")
-    patience = Patience(lambda: counts, be_patient=forbid)
+    patience = Patience(lambda: counts, 1, be_patient=forbid, used_s=iter(range(9)).__next__)
     counts[0] += 1
     asyncio.run(asyncio.wait_for(patience.watch(), 10.0))
     assert "keeps its scheduling policy" in caplog.text

@@ -28,6 +28,7 @@ from service.metrics import Metrics, ModelMetrics
 from service.repository.lifecycle import Lifecycle
 from service.repository.loading import load_all
 from service.repository.models import Models
+from service.runtime.threads import available_cpus
 from service.settings import Settings
 from service.tracing.start import Tracing, TracingUnavailable, start_tracing
 
@@ -153,7 +154,8 @@ class Service:
             self._metrics.requests_expected(path, model.name, model.version)
         _require_models(self._models, strict=settings.strict)
         settle()
-        self._watch(Patience(self._item_counts).watch())
+        cores = settings.threads or available_cpus()
+        self._watch(Patience(self._item_counts, cores).watch())
         self._models.lifecycle.become_ready()
 
     def _watch(self, watching: Coroutine[Any, Any, None]) -> None:
