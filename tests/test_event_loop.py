@@ -11,6 +11,7 @@ import pytest
 
 from service.app import event_loop
 from service.app.event_loop import RECENT_S, SWITCH_S, YOUNG_OBJECTS, Patience, be_patient, settle
+from tests.policies import needs_patience
 
 
 class World:
@@ -85,7 +86,7 @@ def in_a_thread(patient: bool) -> int:
         return pool.submit(policy).result()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this policy")
+@needs_patience
 def test_patience_is_a_policy_of_one_thread() -> None:
     assert in_a_thread(patient=True) == os.SCHED_BATCH
     assert in_a_thread(patient=False) == os.SCHED_OTHER

@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from PIL import Image
 from model_zoo.catalog import Catalog
 from tests import tiny_zoo
 from tests.e2e.conftest import Server, running
+from tests.policies import needs_patience
 from tests.tiny_zoo import IMAGES, TEXTS, TRANSLATOR, publish_images
 
 pytestmark = pytest.mark.e2e
@@ -122,7 +122,7 @@ def test_a_stream_that_cannot_begin_is_a_plain_problem(server: Server) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this policy")
+@needs_patience
 def test_the_event_loop_is_patient_while_it_is_busy_with_one_model(tmp_path: Path) -> None:
     zoo = tiny_zoo.build(tmp_path / "zoo")
     enough = Event()
