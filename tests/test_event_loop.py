@@ -110,6 +110,22 @@ def test_a_sandbox_that_forbids_it_costs_a_line_in_the_log(
     assert "keeps its scheduling policy" in caplog.text
 
 
+@needs_patience
+def test_a_policy_that_somebody_chose_for_us_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_loop, "LOOK_S", 0.001)
+    counts, told = [0], list[bool]()
+
+    def started_in_batch() -> None:
+        be_patient(True)
+        patience = Patience(lambda: counts, 1, be_patient=told.append)
+        counts[0] += 1
+        asyncio.run(asyncio.wait_for(patience.watch(), 10.0))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(started_in_batch).result()
+    assert told == []
+
+
 @pytest.fixture
 def interpreter() -> Iterator[None]:
     """The interpreter as it was, afterwards."""

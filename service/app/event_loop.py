@@ -66,8 +66,9 @@ class Patience:
         self._patient = False
 
     async def watch(self) -> None:
-        """Look for ever; run it as a task. Ends where that policy is missing or forbidden."""
-        if not hasattr(os, "SCHED_BATCH"):  # only Linux has it
+        """Look for ever; run it as a task. Ends where that policy is missing or forbidden, or where
+        whoever started us chose one."""
+        if not hasattr(os, "SCHED_BATCH") or os.sched_getscheduler(0) != os.SCHED_OTHER:
             return
         try:
             while True:
