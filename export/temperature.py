@@ -89,27 +89,27 @@ def fit_temperature(parts: Sequence[Judged]) -> Temperature:
     chance (Akaike 1974), much of either being less probable beforehand than little.
     """
     items = sum(len(part.labels) for part in parts)
-    value, plain = _best_value(parts, 0.0)
 
     def cost_of_smoothing(share: float) -> float:
         loss = _best_value(_unsmoothed(parts, share), 0.0)[1]
         return items * loss + (share / USUAL_SMOOTHING) ** 2 / 2
 
-    smoothing = _lowest(cost_of_smoothing, 0.0, MOST_SMOOTHED)
-    if items * plain - cost_of_smoothing(smoothing) <= 1:
-        smoothing = 0.0
-    parts = _unsmoothed(parts, smoothing)
-    value, plain = _best_value(parts, 0.0)
+    smoothing = _worthwhile(cost_of_smoothing, 0.0, MOST_SMOOTHED)
+    clear = _unsmoothed(parts, smoothing)
     if any(part.tokens is None for part in parts):
-        return Temperature(value, smoothing=smoothing)
+        return Temperature(_best_value(clear, 0.0)[0], smoothing=smoothing)
 
     def cost_of_slope(exponent: float) -> float:
-        return items * _best_value(parts, exponent)[1] + (exponent / USUAL_SLOPE) ** 2 / 2
+        return items * _best_value(clear, exponent)[1] + (exponent / USUAL_SLOPE) ** 2 / 2
 
-    exponent = _lowest(cost_of_slope, -STEEPEST, STEEPEST)
-    if items * plain - cost_of_slope(exponent) <= 1:
-        exponent = 0.0
-    return Temperature(_best_value(parts, exponent)[0], exponent, smoothing)
+    exponent = _worthwhile(cost_of_slope, -STEEPEST, STEEPEST)
+    return Temperature(_best_value(clear, exponent)[0], exponent, smoothing)
+
+
+def _worthwhile(cost: Callable[[float], float], least: float, most: float) -> float:
+    """Where the cost is lowest; 0 unless that saves more than 1."""
+    found = _lowest(cost, least, most)
+    return found if cost(0.0) - cost(found) > 1 else 0.0
 
 
 def _unsmoothed(parts: Sequence[Judged], share: float) -> list[Judged]:

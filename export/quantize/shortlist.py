@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from export.convert.graph_builder import FLOAT, INT8, INT64, GraphBuilder
 from export.convert.output_layer import OwnCandidates, shifted
@@ -38,30 +37,18 @@ def shortlist_graph(
     bias = network.output_bias.detach().cpu().numpy().astype(np.float32)
     biases = shifted(bias, weights.values.sum(axis=1, dtype=np.int64), scales)
 
-    graph = _graph(weights.values, scales, biases, lexicon, eos_id)
-    return ShortlistParts(graph, output)
-
-
-def _graph(
-    weights_VD: NDArray[np.int8],
-    scales_V: NDArray[np.float32],
-    biases_V: NDArray[np.float32],
-    lexicon: Lexicon,
-    eos_id: int,
-) -> onnx.ModelProto:
     graph = GraphBuilder("shortlist")
     source, segments = (
         graph.input(name, INT64, ["source_tokens"]) for name in ("source_ids", "segment_ids")
     )
     _weigh(graph, source, segments, lexicon, eos_id)
-    size, width = weights_VD.shape
-    for name, values, kind, shape in (
-        ("output_weights", weights_VD, INT8, [size, width]),
-        ("output_scales", scales_V, FLOAT, [size]),
-        ("output_biases", biases_V, FLOAT, [size]),
+    for name, values, kind in (
+        ("output_weights", weights.values, INT8),
+        ("output_scales", scales, FLOAT),
+        ("output_biases", biases, FLOAT),
     ):
-        graph.output(graph.constant(name, values), kind, shape)
-    return graph.model()
+        graph.output(graph.constant(name, values), kind, values.shape)
+    return ShortlistParts(graph.model(), output)
 
 
 def _weigh(graph: GraphBuilder, source: str, segments: str, lexicon: Lexicon, eos_id: int) -> None:

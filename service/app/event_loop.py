@@ -79,7 +79,8 @@ class Patience:
 
     def look(self) -> None:
         """Decide anew."""
-        patient = self._is_busy() & self._is_for_one()  # each looks in any case
+        busy, for_one = self._is_busy(), self._is_for_one()
+        patient = busy and for_one
         if patient != self._patient:
             self._patient = patient
             self._be_patient(patient)

@@ -43,7 +43,7 @@ NOBODY = Tenant(-1, [])
 class SlotDecoder:
     """Rows of any age, one step at a time. For one thread; the sessions may be shared.
 
-    `whole_from`, where the decoder takes it, may be changed at any time. `greedy=False` searches
+    `whole_from`, where the decoder takes it, may be changed between steps. `greedy=False` searches
     width 1 by the beam's code too, which must change nothing.
     """
 
