@@ -1,8 +1,8 @@
-"""Work that is not done twice: who shares an item, who leaves it, and which answers are kept."""
+"""Work that is not done twice: who shares an item, and who leaves it."""
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from weakref import ref
 
@@ -12,15 +12,12 @@ from service.batching.batcher import Batcher
 from service.batching.line import Line
 from service.batching.policy import BatchPolicy
 from service.batching.queueing import Claim, QueuedItem, Submission
-from service.batching.sharing import AnswerCache, Sharing
-from service.errors import DeadlineExceeded, InferenceFailed, InvalidInput, Overloaded
+from service.batching.sharing import Sharing
+from service.errors import DeadlineExceeded, InferenceFailed, Overloaded
+from tests.batching.asking import FAR, MakeBatcher, busy, submitted
 from tests.batching.doubles import Clock, GatedRunner, Recorder, turn
 
-MakeBatcher = Callable[..., Batcher[int, Any]]
-
 pytestmark = pytest.mark.anyio
-
-FAR = 1e6
 
 
 class Key:
@@ -56,24 +53,8 @@ def sharing(keys: list[ref[Key]]) -> Sharing[int]:
 
 
 @pytest.fixture
-def cached() -> Sharing[int]:
-    return Sharing(lambda part: part, AnswerCache(100, lambda key, answer: 1))
-
-
-@pytest.fixture
 def batcher(make_batcher: MakeBatcher, sharing: Sharing[int]) -> Batcher[int, Any]:
     return make_batcher(sharing=sharing)
-
-
-def submitted(batcher: Batcher[int, Any], *parts: int, **how: Any) -> list[asyncio.Task[Any]]:
-    how = {"deadline": FAR} | how
-    return [asyncio.create_task(batcher.submit(part, **how)) for part in parts]
-
-
-async def busy(batcher: Batcher[int, Any], runner: GatedRunner) -> list[asyncio.Task[Any]]:
-    tasks = submitted(batcher, 0)
-    await runner.entered()
-    return tasks
 
 
 async def test_identical_items_that_wait_run_once(
@@ -309,71 +290,3 @@ async def test_what_a_worker_dropped_is_joined_by_nobody(clock: Clock) -> None:
     fresh.claims.clear()
     assert line.drop([fresh]) == [fresh]
     assert not line.claim(fresh, claim(FAR))
-
-
-async def test_an_answer_that_is_kept_is_not_computed_again(
-    make_batcher: MakeBatcher, cached: Sharing[int], runner: GatedRunner, observer: Recorder
-) -> None:
-    batcher = make_batcher(sharing=cached)
-    runner.open()
-    assert [await batcher.submit(1, deadline=FAR) for _ in range(3)] == [10, 10, 10]
-    assert await batcher.submit_many([2, 1], deadline=FAR) == [20, 10]
-    assert runner.batches == [[1], [2]]
-    assert observer.look_ups == {"miss": 2, "hit": 3}
-    assert batcher.outcomes == observer.ended == {"ok": 5}
-
-
-async def test_a_kept_answer_needs_no_room(
-    make_batcher: MakeBatcher, cached: Sharing[int], runner: GatedRunner
-) -> None:
-    batcher = make_batcher(max_queue_size=1, sharing=cached)
-    runner.let_through()
-    await batcher.submit(1, deadline=FAR)
-    await runner.entered()
-    tasks = await busy(batcher, runner)
-    tasks += submitted(batcher, 2)
-    await turn()
-    assert await batcher.submit(1, deadline=FAR) == 10
-    runner.open()
-    await asyncio.gather(*tasks)
-
-
-async def test_a_refused_request_is_shed_with_the_parts_that_had_answers(
-    make_batcher: MakeBatcher, cached: Sharing[int], runner: GatedRunner, observer: Recorder
-) -> None:
-    batcher = make_batcher(max_queue_size=1, sharing=cached)
-    runner.let_through()
-    await batcher.submit(1, deadline=FAR)
-    await runner.entered()
-    tasks = await busy(batcher, runner)
-    tasks += submitted(batcher, 2)
-    await turn()
-    with pytest.raises(Overloaded):
-        await batcher.submit_many([1, 5, 1], deadline=FAR)
-    assert observer.ended == {"ok": 1, "shed": 3}
-    runner.open()
-    assert await asyncio.gather(*tasks) == [0, 20]
-    assert observer.ended == {"ok": 3, "shed": 3}
-
-
-async def test_an_error_is_never_kept(
-    make_batcher: MakeBatcher, cached: Sharing[int], observer: Recorder
-) -> None:
-    answers: list[Any] = [InvalidInput("no"), 7]
-    batcher = make_batcher(run=lambda parts: [answers.pop(0)], sharing=cached)
-    with pytest.raises(InvalidInput):
-        await batcher.submit(1, deadline=FAR)
-    assert [await batcher.submit(1, deadline=FAR) for _ in range(2)] == [7, 7]
-    assert observer.ended == {"client_error": 1, "ok": 2}
-
-
-async def test_an_answer_that_everybody_left_is_kept_all_the_same(
-    make_batcher: MakeBatcher, cached: Sharing[int], runner: GatedRunner
-) -> None:
-    batcher = make_batcher(sharing=cached)
-    (task,) = await busy(batcher, runner)
-    task.cancel()
-    await turn()
-    runner.let_through()
-    await batcher.drain()
-    assert await batcher.submit(0, deadline=FAR) == 0
