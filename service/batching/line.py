@@ -37,6 +37,7 @@ class Line(Generic[P]):
             "bulk": OrderedDict(),
         }
         self._waiting_s: dict[Priority, float] = {"interactive": 0.0, "bulk": 0.0}
+        self._waiting = 0
         self._running = 0
         self._running_s = 0.0
         self.changes = 0  # how often somebody came, was taken or left, or the door was shut
@@ -46,7 +47,7 @@ class Line(Generic[P]):
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._items["interactive"]) + len(self._items["bulk"])
+        return self._waiting
 
     @property
     def accepting(self) -> bool:
@@ -82,6 +83,7 @@ class Line(Generic[P]):
             ):
                 return False
             self.changes += 1
+            self._waiting += len(items)
             for item in items:
                 self._items[item.priority][item] = None
                 self._waiting_s[item.priority] += item.share_s
@@ -265,6 +267,7 @@ class Line(Generic[P]):
         if item not in items:
             return
         del items[item]
+        self._waiting -= 1
         self.changes += 1
         left_s = self._waiting_s[item.priority] - item.share_s
         self._waiting_s[item.priority] = max(0.0, left_s) if items else 0.0

@@ -18,9 +18,12 @@ CLOSE = b"connection: close\r\n"
 class Signature(Protocol):
     """What every answer tells about its request."""
 
-    status: int
-    request_id: bytes
-    keep_alive: bool
+    @property
+    def status(self) -> int: ...
+    @property
+    def request_id(self) -> bytes: ...
+    @property
+    def keep_alive(self) -> bool: ...
 
 
 class StandingHeaders:

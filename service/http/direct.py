@@ -3,14 +3,14 @@ ASGI message or a timer of its own. Those cost more than all the rest of a small
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from service.errors import Cancelled, ServiceError
 from service.http.answers import AnswerWriter
 from service.http.client_watch import LEFT
-from service.http.edge import stopped
+from service.http.edge import Refused, stopped
 from service.http.errors import Refusal
 from service.http.exchange import Exchange, Fields, event_of
 from service.http.limits import check_head, too_large, too_slow
@@ -95,13 +95,13 @@ class DirectExchange(Exchange):
             self._answers.ask_for_body()
 
     def take_whole(self, body: bytes) -> None:
-        """It is its turn, its head passed all checks before, and this is its body."""
+        """It is its turn, its head passed all checks, the door lets it in, and this is its body."""
         self.is_its_turn = self.body_complete = True
         self._edge.begin(self)
         if body:
             self._chunks.append(body)
         self._size = len(body)
-        self._start()
+        self._enter()
 
     def feed(self, chunk: bytes) -> None:
         """More of the body."""
@@ -150,13 +150,18 @@ class DirectExchange(Exchange):
 
     def _start(self) -> None:
         if self._door is not None:
+            body = self._chunks[0] if len(self._chunks) == 1 else None
             try:
-                refusal = self._door(self)
+                refused = self._door(self.asked(), body)
             except ServiceError as error:
-                refusal = error
-            if refusal is not None:
-                self._refuse(refusal)
+                refused = Refused(error)
+            if refused is not None:
+                self.model, self.version = refused.model, refused.version
+                self._refuse(refused.error)
                 return
+        self._enter()
+
+    def _enter(self) -> None:
         self._coroutine = cast(Coroutine[Any, Any, bytes | None], self._endpoint(self))
         self._step()
 
@@ -192,11 +197,6 @@ class DirectExchange(Exchange):
             self._must_cancel = not future.cancel()
 
     # What the endpoint asks
-
-    def may_say(self, words: Sequence[bytes]) -> bool:
-        """False if the body is here in one piece and holds none of these words."""
-        chunks = self._chunks
-        return len(chunks) != 1 or any(word in chunks[0] for word in words)
 
     async def body(self) -> bytes:
         """The whole body; it is here when the endpoint starts."""
@@ -242,7 +242,7 @@ class DirectExchange(Exchange):
             return
         if not self.body_complete:
             self.keep_alive = False  # nobody will read the rest of that body
-        body = problem.body(self.request_id.decode())
+        body = problem.body(self.request_id)
         if self.has_told:  # too late for another status
             self.tell_last(event_of(b"error", body))
         self._finish(problem.lines, body)

@@ -11,23 +11,46 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Cancelled, NotReady, ServiceError
-from service.http.access_log import AccessLog, NoAccessLog
+from service.http.access_log import Access, AccessLog, NoAccessLog
 from service.http.asgi import AsgiExchange
 from service.http.errors import PROBLEM_JSON, Problem, problem_of
-from service.http.exchange import UNROUTED, Exchange
+from service.http.exchange import UNROUTED, Asked, Exchange, new_request_id
 from service.http.limits import Limits, check_head
 from service.metrics import Metrics
-from service.tracing.current import RequestTracer, served
+from service.tracing.current import RequestTrace, RequestTracer, served
 
 # To the JSON of a 200, or None where it told its answer in events. May run outside of any task, so
 # it may await futures and nothing that asks for the current task, as `asyncio.timeout` does.
 Endpoint = Callable[[Exchange], Awaitable[bytes | None]]
-# Why a request is refused before its body is looked at, or None. It may raise as an endpoint may.
-Door = Callable[[Exchange], ServiceError | None]
+
+
+class Refused(NamedTuple):
+    """Why a door refuses a request, and which model would do so."""
+
+    error: ServiceError
+    model: str = ""
+    version: str = ""
+
+
+# Whether a request is refused before its body is read; the bytes of that are None where they came
+# in pieces. It may raise as an endpoint may.
+Door = Callable[[Asked, bytes | None], Refused | None]
+
+
+class TurnedAway(NamedTuple):
+    """The whole answer to a request that a door refused."""
+
+    status: int
+    request_id: bytes
+    lines: bytes
+    body: bytes
+    keep_alive: bool = True
+
 
 log = logging.getLogger("slipway.http")
 
@@ -122,14 +145,38 @@ class Edge:
                 exchange.method, exchange.headers.get(b"traceparent")
             )
 
+    def turn_away(self, refused: Refused, path: str, raw_path: bytes, began_s: float) -> TurnedAway:
+        """The answer to a POST that is over as soon as it is there: no exchange, nothing to await.
+
+        Under overload there are more of these than of all others.
+        """
+        self._metrics.request_began()
+        trace = self._tracer.begin("POST", None) if self._tracer is not None else None
+        problem = self._problem_of(refused.error)
+        request_id = new_request_id()
+        lines = problem.lines
+        if trace is not None:
+            lines += b"traceparent: %b\r\n" % trace.traceparent
+        access = Access(
+            request_id,
+            "POST",
+            path,
+            raw_path,
+            problem.status,
+            problem.outcome,
+            refused.model,
+            refused.version,
+            0,
+            trace.trace_id if trace is not None else "",
+            began_s,
+            time.monotonic() - began_s,
+        )
+        self._note(access, trace)
+        return TurnedAway(problem.status, request_id, lines, problem.body(request_id))
+
     def judge(self, exchange: Exchange, error: BaseException) -> Problem:
         """The problem that this error is to the client, its outcome and status noted."""
-        if self._told is not None and self._told[0] is error:
-            problem = self._told[1]  # a refusal that another one was told, too
-        else:
-            problem = problem_of(error)
-            # one that was raised would keep its frames alive
-            self._told = (error, problem) if error.__traceback__ is None else None
+        problem = self._problem_of(error)
         if problem.is_our_mistake:
             _log_mistake(exchange, error)
         exchange.outcome = problem.outcome
@@ -138,18 +185,28 @@ class Edge:
 
     def end(self, exchange: Exchange) -> None:
         """The request has come to its end, whatever that was."""
-        seconds = time.monotonic() - exchange.began_s
+        self._note(Access.of(exchange, time.monotonic() - exchange.began_s), exchange.trace)
+
+    def _note(self, access: Access, trace: RequestTrace | None) -> None:
         self._metrics.request_ended(
-            exchange.endpoint,
-            exchange.model,
-            exchange.version,
-            exchange.outcome,
-            seconds,
-            exchange.trace.trace_id if exchange.trace is not None else "",
+            access.endpoint,
+            access.model,
+            access.version,
+            access.outcome,
+            access.seconds,
+            access.trace_id,
         )
-        self._access_log.note(exchange, seconds)
-        if exchange.trace is not None:
-            exchange.trace.ended(**_attributes(exchange))
+        self._access_log.note(access)
+        if trace is not None:
+            trace.ended(**_attributes(access))
+
+    def _problem_of(self, error: BaseException) -> Problem:
+        if self._told is not None and self._told[0] is error:
+            return self._told[1]  # a refusal that another one was told, too
+        problem = problem_of(error)
+        # one that was raised would keep its frames alive
+        self._told = (error, problem) if error.__traceback__ is None else None
+        return problem
 
 
 def stopped() -> NotReady:
@@ -158,7 +215,7 @@ def stopped() -> NotReady:
 
 
 async def _send_problem(exchange: AsgiExchange, problem: Problem) -> None:
-    body = problem.body(exchange.request_id.decode())
+    body = problem.body(exchange.request_id)
     headers = [
         (b"content-type", PROBLEM_JSON),
         (b"content-length", b"%d" % len(body)),
@@ -172,20 +229,20 @@ async def _send_problem(exchange: AsgiExchange, problem: Problem) -> None:
     await exchange.send({"type": "http.response.body", "body": body})
 
 
-def _attributes(exchange: Exchange) -> dict[str, str | int]:
+def _attributes(access: Access) -> dict[str, str | int]:
     """What the span of a request tells, by OpenTelemetry's names where there is one."""
     found: dict[str, str | int] = {
-        "http.request.method": exchange.method,
-        "http.route": exchange.endpoint,
-        "http.response.status_code": exchange.status,
-        "slipway.outcome": exchange.outcome,
-        "slipway.request_id": exchange.request_id.decode(),
+        "http.request.method": access.method,
+        "http.route": access.endpoint,
+        "http.response.status_code": access.status,
+        "slipway.outcome": access.outcome,
+        "slipway.request_id": access.request_id.decode(),
     }
-    if exchange.model:
+    if access.model:
         found |= {
-            "slipway.model": exchange.model,
-            "slipway.version": exchange.version,
-            "slipway.items": exchange.items,
+            "slipway.model": access.model,
+            "slipway.version": access.version,
+            "slipway.items": access.items,
         }
     return found
 

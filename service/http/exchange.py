@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
-from typing import get_args
+from math import inf
+from typing import NamedTuple, get_args
 from urllib.parse import parse_qsl
 
 from service.batching.policy import Priority
@@ -34,6 +35,19 @@ Fields = Sequence[tuple[bytes, bytes]]  # of a head; the names in small letters
 # Unique in this process by the number and between processes by the prefix; far cheaper than a UUID.
 _number = count(1)
 _prefix = os.urandom(6).hex().encode()
+
+
+class Asked(NamedTuple):
+    """What the head of a request asks for; `timeout_s` is infinite where it does not say."""
+
+    query_string: bytes
+    priority: Priority
+    timeout_s: float
+
+
+def new_request_id() -> bytes:
+    """For a request that brought none."""
+    return b"%b-%x" % (_prefix, next(_number))
 
 
 class Exchange(ABC):
@@ -78,7 +92,7 @@ class Exchange(ABC):
         self.trace: RequestTrace | None = None
         given = headers.get(b"x-request-id")
         if given is None or SANE_REQUEST_ID.fullmatch(given) is None:
-            given = b"%b-%x" % (_prefix, next(_number))
+            given = new_request_id()
         self.request_id = given
 
     def bind(self, limits: Limits) -> None:
@@ -108,6 +122,10 @@ class Exchange(ABC):
             raise InvalidInput("The query cannot be read; send it as ?name=value&…") from None
         return dict(fields)
 
+    def asked(self) -> Asked:
+        """What a door looks at; raises InvalidInput as `priority` and `timeout_s` do."""
+        return Asked(self.query_string, self.priority(), self.timeout_s(inf))
+
     def timeout_s(self, most: float) -> float:
         """How long the client waits: X-Request-Timeout-Ms, but never longer than `most`."""
         asked = self.headers.get(b"x-request-timeout-ms")
@@ -126,10 +144,6 @@ class Exchange(ABC):
         if said not in PRIORITIES:
             raise InvalidInput(f"X-Priority must be {' or '.join(PRIORITIES)}.")
         return said
-
-    def may_say(self, words: Sequence[bytes]) -> bool:
-        """False if the body is here and surely holds none of these words."""
-        return True
 
     @abstractmethod
     async def body(self) -> bytes:

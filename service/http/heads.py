@@ -4,7 +4,7 @@ can be looked up by its bytes, without parser and checks.
 
 from typing import NamedTuple
 
-from service.http.exchange import Fields
+from service.http.exchange import Asked, Fields
 from service.http.routes import DirectRoute
 
 END = b"\r\n\r\n"
@@ -21,7 +21,7 @@ class KnownHead(NamedTuple):
     """What a head means; it passed all checks. `body_bytes` is its Content-Length."""
 
     route: DirectRoute
-    query_string: bytes
+    asked: Asked
     fields: Fields
     body_bytes: int
 
@@ -40,7 +40,7 @@ class Heads:
             return None
         return known, data[size:]
 
-    def learn(self, data: bytes, route: DirectRoute, query_string: bytes, fields: Fields) -> bool:
+    def learn(self, data: bytes, route: DirectRoute, asked: Asked, fields: Fields) -> bool:
         """Whether `data` is one whole request; keeps its head if it may come again.
 
         `data` begins with a request, which the parser has read and which passed all checks.
@@ -52,5 +52,5 @@ class Heads:
         if size <= MOST_BYTES and not any(name in UNSTEADY for name, _ in fields):
             if len(self._known) >= MOST_HEADS:
                 self._known.clear()
-            self._known[data[:size]] = KnownHead(route, query_string, fields, int(lengths[0]))
+            self._known[data[:size]] = KnownHead(route, asked, fields, int(lengths[0]))
         return True

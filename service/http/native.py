@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import orjson
 
 from model_zoo.manifest import Task
-from service.errors import InvalidInput, PayloadTooLarge, ServiceError
-from service.http.edge import Door
-from service.http.exchange import Exchange, event_of
+from service.errors import InvalidInput, PayloadTooLarge
+from service.http.edge import Door, Refused
+from service.http.exchange import Asked, Exchange, event_of
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
 from service.http.schemas import Call, SentimentCall, TranslateCall, parse_fields, parse_json
@@ -65,16 +65,15 @@ class NativeApi:
         """Refuses what the model of this task would refuse, whatever the body asks of it."""
         reads_json = task != "image-classification"
 
-        def refusal(exchange: Exchange) -> ServiceError | None:
+        def refusal(asked: Asked, body: bytes | None) -> Refused | None:
             live = self._models.only(task)
-            if live is None and reads_json and not exchange.may_say(CHOICES):
+            if live is None and reads_json and not _may_choose(body):
                 live = self._models.default(task)
-            if live is None or exchange.query_string:  # the query may name something else
+            if live is None or asked.query_string:  # the query may name something else
                 return None
-            found = live.batcher.refusal(exchange.priority(), exchange.timeout_s(self._timeout_s))
-            if found is not None:
-                exchange.model, exchange.version = live.name, live.version
-            return found
+            spare_s = min(asked.timeout_s, self._timeout_s)
+            found = live.batcher.refusal(asked.priority, spare_s)
+            return None if found is None else Refused(found, live.name, live.version)
 
         return refusal
 
@@ -131,6 +130,10 @@ class NativeApi:
                 priority=exchange.priority(),
                 on_progress=on_progress,
             )
+
+
+def _may_choose(body: bytes | None) -> bool:
+    return body is None or any(word in body for word in CHOICES)
 
 
 def _teller(exchange: Exchange) -> Progress:

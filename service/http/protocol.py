@@ -13,6 +13,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from service.errors import InvalidInput
 from service.http.acceptor import Acceptor
 from service.http.answers import AnswerWriter, StandingHeaders
 from service.http.direct import DirectExchange
@@ -88,13 +89,21 @@ class HeadLimitProtocol(HttpToolsProtocol):
         """Whether that was one whole request of the short way; its head may come again."""
         if not isinstance(cycle, DirectExchange) or not (cycle.keep_alive and cycle.body_complete):
             return False
-        route = self.routes[cycle.raw_path]
-        return self.heads.learn(data, route, cycle.query_string, cycle.fields)
+        try:
+            asked = cycle.asked()
+        except InvalidInput:
+            return False  # refused for it, and will be again
+        return self.heads.learn(data, self.routes[cycle.raw_path], asked, cycle.fields)
 
     def _take_known(self, known: KnownHead, body: bytes) -> None:
         self.head_began_s = self.idle_since_s = None
+        route, asked = known.route, known.asked
+        turned = route.turn_away(asked, body)
+        if turned is not None:
+            self.answers.whole(turned, turned.lines, turned.body)
+            return
         exchange = DirectExchange(
-            known.route, self.answers, known.query_string, known.fields, keep_alive=True
+            route, self.answers, asked.query_string, known.fields, keep_alive=True
         )
         self.cycle = self.turn = exchange  # type: ignore[assignment]
         exchange.take_whole(body)

@@ -1,8 +1,11 @@
 """The paths whose POST requests go the short way."""
 
+import time
 from dataclasses import dataclass
 
-from service.http.edge import Door, Edge, Endpoint
+from service.errors import ServiceError
+from service.http.edge import Door, Edge, Endpoint, Refused, TurnedAway
+from service.http.exchange import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,19 @@ class DirectRoute:
     raw_path: bytes
     endpoint: Endpoint
     door: Door | None = None
+
+    def turn_away(self, asked: Asked, body: bytes) -> TurnedAway | None:
+        """The answer to a whole request that the door refuses, which is noted; None to go on."""
+        if self.door is None:
+            return None
+        began_s = time.monotonic()
+        try:
+            refused = self.door(asked, body)
+        except ServiceError as error:
+            refused = Refused(error)
+        if refused is None:
+            return None
+        return self.edge.turn_away(refused, self.path, self.raw_path, began_s)
 
 
 def direct_routes(edge: Edge) -> dict[bytes, DirectRoute]:

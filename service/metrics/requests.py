@@ -24,7 +24,9 @@ class RequestFamilies:
         self._seconds = make.histogram(
             "request_duration_seconds", "First byte in to last byte out.", "endpoint", "outcome"
         )
-        self._inflight = make.gauge("inflight_requests", "Requests that have no answer yet.")
+        self._began = self._ended = 0
+        inflight = make.gauge("inflight_requests", "Requests that have no answer yet.")
+        inflight.set_function(lambda: self._began - self._ended)
         self._children: dict[tuple[str, str, str, Outcome], tuple[Counter, Histogram]] = {}
 
     def expected(self, endpoint: str, model: str, version: str) -> None:
@@ -35,7 +37,7 @@ class RequestFamilies:
 
     def began(self) -> None:
         """One more is in flight."""
-        self._inflight.inc()
+        self._began += 1
 
     def ended(
         self,
@@ -47,7 +49,7 @@ class RequestFamilies:
         trace_id: str = "",
     ) -> None:
         """One fewer is in flight; `trace_id` is where somebody can see what took so long."""
-        self._inflight.dec()
+        self._ended += 1
         key = (endpoint, model, version, outcome)
         children = self._children.get(key)
         if children is None:

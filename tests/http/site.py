@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from service.errors import InvalidInput, Overloaded, ServiceError
 from service.http.direct import DirectExchange
-from service.http.edge import Edge
-from service.http.exchange import Exchange, event_of
+from service.http.edge import Edge, Refused, Watching
+from service.http.exchange import Asked, Exchange, event_of
 from service.http.limits import Limits
 from service.http.protocol import HeadLimitProtocol
 from service.http.server import HttpServer, listen, make_server
@@ -22,12 +22,13 @@ LIMIT = 1000  # bytes of a body
 class Site:
     """A server whose /echo and /wait go the short way, and everything else the long way."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, watching: Watching | None = None) -> None:
         self.registry = CollectorRegistry()
         self.waiting: list[asyncio.Future[bytes]] = []
         self.long_way = 0
         self.closed: ServiceError | None = None
-        self.may_say: list[bool] = []
+        self.raises: ServiceError | None = None
+        self.asked: list[tuple[Asked, bytes | None]] = []
         self.edge = Edge(
             self._application,
             direct={
@@ -42,6 +43,7 @@ class Site:
             doors={("POST", "/wait"): self._door},
             limits=limits,
             metrics=Metrics.create(self.registry),
+            watching=watching,
         )
         self.server: HttpServer = make_server(self.edge, limits=limits, drain_s=1)
 
@@ -67,10 +69,11 @@ class Site:
         with exchange.watched():
             return await answer
 
-    def _door(self, exchange: Exchange) -> ServiceError | None:
-        exchange.priority()
-        self.may_say.append(exchange.may_say((b"word", b"phrase")))
-        return self.closed
+    def _door(self, asked: Asked, body: bytes | None) -> Refused | None:
+        self.asked.append((asked, body))
+        if self.raises is not None:
+            raise self.raises
+        return None if self.closed is None else Refused(self.closed, "cats", "2")
 
     async def _fail(self, exchange: Exchange) -> bytes:
         await asyncio.sleep(0)
@@ -133,8 +136,8 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(limits: Limits) -> AsyncIterator[Site]:
-    site = Site(limits)
+async def serving(limits: Limits, watching: Watching | None = None) -> AsyncIterator[Site]:
+    site = Site(limits, watching)
     running = asyncio.create_task(site.server.serve([listen("127.0.0.1", 0)]))
     await until(lambda: site.server.started)
     try:

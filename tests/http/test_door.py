@@ -1,5 +1,6 @@
 """Who is refused before a body is parsed: only those whom the model they mean would refuse."""
 
+from math import inf
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -7,28 +8,12 @@ import pytest
 
 from model_zoo.manifest import Task
 from service.errors import Overloaded
-from service.http.exchange import Exchange
+from service.http.edge import Refused
+from service.http.exchange import Asked
 from service.http.native import ItemLimits, NativeApi
 from service.repository.models import Models
 
 FULL = Overloaded("Full.", 7.0)
-
-
-class Asked:
-    """As much of an exchange as the door looks at; its body is here."""
-
-    def __init__(self, body: bytes, query: bytes = b"") -> None:
-        self.query_string, self.body = query, body
-        self.model = self.version = ""
-
-    def may_say(self, words: tuple[bytes, ...]) -> bool:
-        return any(word in self.body for word in words)
-
-    def priority(self) -> str:
-        return "interactive"
-
-    def timeout_s(self, most: float) -> float:
-        return most
 
 
 def busy_model(name: str) -> Any:
@@ -36,23 +21,22 @@ def busy_model(name: str) -> Any:
     return SimpleNamespace(name=name, version="1", batcher=batcher)
 
 
-def refused(task: Task, asked: Asked, *, names: tuple[str, ...]) -> bool:
+def refused(task: Task, body: bytes | None, *, names: tuple[str, ...], query: bytes = b"") -> bool:
     """Whether the door refuses, where these models are live and full; the first is the default."""
     live = [busy_model(name) for name in names]
     models = SimpleNamespace(
         only=lambda task: live[0] if len(live) == 1 else None, default=lambda task: live[0]
     )
     api = NativeApi(cast(Models, models), limits=ItemLimits(), timeout_s=30.0)
-    found = api.door(task)(cast(Exchange, asked))
-    assert found in (None, FULL)
-    assert asked.model == (live[0].name if found else "")
-    return found is FULL
+    found = api.door(task)(Asked(query, "interactive", inf), body)
+    assert found in (None, Refused(FULL, live[0].name, "1"))
+    return found is not None
 
 
 @pytest.mark.parametrize("names", [("one",), ("one", "other")])
 def test_a_text_alone_means_the_default_model(names: tuple[str, ...]) -> None:
-    assert refused("translation", Asked(b'{"text": "Hello."}'), names=names)
-    assert refused("text-classification", Asked(b'{"text": "Fine."}'), names=names)
+    assert refused("translation", b'{"text": "Hello."}', names=names)
+    assert refused("text-classification", b'{"text": "Fine."}', names=names)
 
 
 @pytest.mark.parametrize(
@@ -63,18 +47,30 @@ def test_a_text_alone_means_the_default_model(names: tuple[str, ...]) -> None:
         b'{"text": "Hello.", "model": "other"}',
         b'{"text": "Hello.", "version": 2}',
         b'{"text": "Hello.", "\\u006dodel": "other"}',
+        None,
     ],
 )
-def test_where_there_are_several_a_body_that_may_choose_is_read(body: bytes) -> None:
-    assert not refused("translation", Asked(body), names=("one", "other"))
-    assert refused("translation", Asked(body), names=("one",))
+def test_where_there_are_several_a_body_that_may_choose_is_read(body: bytes | None) -> None:
+    assert not refused("translation", body, names=("one", "other"))
+    assert refused("translation", body, names=("one",))
 
 
 def test_a_query_may_choose_too() -> None:
-    asked = Asked(b'{"text": "Hello."}', query=b"model=other")
-    assert not refused("translation", asked, names=("one", "other"))
+    text = b'{"text": "Hello."}'
+    assert not refused("translation", text, names=("one", "other"), query=b"model=other")
 
 
 def test_of_several_for_images_a_form_may_name_any() -> None:
-    assert not refused("image-classification", Asked(b"\xff\xd8"), names=("one", "other"))
-    assert refused("image-classification", Asked(b"\xff\xd8"), names=("one",))
+    assert not refused("image-classification", b"\xff\xd8", names=("one", "other"))
+    assert refused("image-classification", b"\xff\xd8", names=("one",))
+
+
+@pytest.mark.parametrize(("asked_s", "spare_s"), [(inf, 30.0), (60.0, 30.0), (0.5, 0.5)])
+def test_nobody_waits_longer_than_the_server_does(asked_s: float, spare_s: float) -> None:
+    asked: list[object] = []
+    batcher = SimpleNamespace(refusal=lambda *what: asked.append(what))
+    live = SimpleNamespace(name="one", version="1", batcher=batcher)
+    models = cast(Models, SimpleNamespace(only=lambda task: live))
+    door = NativeApi(models, limits=ItemLimits(), timeout_s=30.0).door("translation")
+    assert door(Asked(b"", "bulk", asked_s), b"") is None
+    assert asked == [("bulk", spare_s)]

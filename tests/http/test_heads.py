@@ -7,11 +7,13 @@ import orjson
 import pytest
 
 from service.errors import Overloaded
+from service.http.exchange import Asked
 from service.http.heads import MOST_BYTES, MOST_HEADS, Heads
 from service.http.routes import DirectRoute
 from tests.http.site import LIMIT, Client, Site, until
 
 ROUTE = cast(DirectRoute, object())
+ASKED = Asked(b"", "interactive", 0.5)
 HEAD = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
 FIELDS = ((b"host", b"x"), (b"content-length", b"4"))
 
@@ -25,7 +27,7 @@ class NotAsked:
 
 def learnt(data: bytes = HEAD + b"body") -> Heads:
     heads = Heads()
-    assert heads.learn(data, ROUTE, b"", FIELDS)
+    assert heads.learn(data, ROUTE, ASKED, FIELDS)
     return heads
 
 
@@ -34,7 +36,7 @@ def test_the_same_head_with_another_body_is_known() -> None:
     assert found is not None
     known, body = found
     assert body == b"next"
-    assert (known.route, known.query_string, known.fields) == (ROUTE, b"", FIELDS)
+    assert (known.route, known.asked, known.fields) == (ROUTE, ASKED, FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_what_is_new_each_time_or_asks_for_another_way_is_not_kept(field: str) -
     name, value = field.encode().split(b": ")
     head = HEAD.replace(b"host: x", field.encode())
     heads = Heads()
-    assert heads.learn(head + b"body", ROUTE, b"", (*FIELDS, (name, value)))
+    assert heads.learn(head + b"body", ROUTE, ASKED, (*FIELDS, (name, value)))
     assert heads.find(head + b"body") is None
 
 
@@ -69,18 +71,18 @@ def test_what_is_new_each_time_or_asks_for_another_way_is_not_kept(field: str) -
 def test_only_one_whole_request_is_learnt_from(lengths: Sequence[bytes]) -> None:
     heads = Heads()
     fields = tuple((b"content-length", length) for length in lengths)
-    assert not heads.learn(HEAD + b"body", ROUTE, b"", fields)
+    assert not heads.learn(HEAD + b"body", ROUTE, ASKED, fields)
     assert heads.find(HEAD + b"body") is None
 
 
 def test_long_heads_are_not_kept_and_many_are_forgotten() -> None:
     heads = Heads()
     long = HEAD.replace(b"host: x", b"host: " + b"x" * MOST_BYTES)
-    assert heads.learn(long + b"body", ROUTE, b"", FIELDS)
+    assert heads.learn(long + b"body", ROUTE, ASKED, FIELDS)
     assert heads.find(long + b"body") is None
     for number in range(MOST_HEADS + 1):
         head = HEAD.replace(b"host: x", b"host: %d" % number)
-        heads.learn(head + b"body", ROUTE, b"", FIELDS)
+        heads.learn(head + b"body", ROUTE, ASKED, FIELDS)
         assert heads.find(head + b"body") is not None
     assert heads.find(HEAD.replace(b"host: x", b"host: 0") + b"body") is None
 
