@@ -17,6 +17,8 @@ GROUP_TOKENS = 128
 # each step, in rows. Measured on an LSTM of 128 to 192 units; it moves little between networks.
 RUN_CELLS = 20
 STEP_ROWS = 0.5
+_NUMBERS = np.arange(1024, dtype=np.int64)
+_NUMBERS.flags.writeable = False
 
 
 def check_ids(ids: Tensor, limit: int, vocabulary: int | None = None) -> None:
@@ -75,9 +77,15 @@ def padding_of(lengths: Sequence[int]) -> int:
 def pack_ids(ids: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Token ids in one axis, without padding: ids, position in its row, number of its row."""
     lengths = [len(row) for row in ids]
-    positions = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
-    segments = np.repeat(np.arange(len(ids), dtype=np.int64), lengths)
+    numbers = _numbers(max(*lengths, len(ids)))
+    positions = np.concatenate([numbers[:length] for length in lengths])
+    segments = np.repeat(numbers[: len(ids)], lengths)
     return np.concatenate(ids).astype(np.int64, copy=False), positions, segments
+
+
+def _numbers(most: int) -> Tensor:
+    # kept, since numpy lets go of the interpreter to count, and waits to have it back
+    return _NUMBERS if most <= len(_NUMBERS) else np.arange(most, dtype=np.int64)
 
 
 def group_rows(lengths: Sequence[int]) -> Iterator[slice]:

@@ -30,7 +30,9 @@ class Slots:
     """State of up to `capacity` rows: caches, newest token, tokens so far, sum of scores.
 
     A row costs little to move: what is alike lies in one array, [2L, capacity, ...] for the keys
-    and values of all layers, so that one copy moves it.
+    and values of all layers, so that one copy moves it. What is copied are cells, the numbers of
+    one head at one position: for more than 500 elements numpy lets go of the interpreter, and while
+    another thread decodes it takes longer to get it back than to copy.
     """
 
     def __init__(
@@ -51,13 +53,16 @@ class Slots:
         self.next_scores = np.zeros(capacity, np.float32)
         self.totals = np.zeros(capacity, np.float64)
         self.tokens = np.zeros((capacity, 0), np.int64)
+        self._tokens_flat = self.tokens.reshape(-1)
         self.logits: Tensor | None = None
         self._rows = np.arange(capacity)
+        self._cell = np.dtype((np.void, spec.head_size * self._dtype.itemsize))
         self._memory: dict[tuple[str, str], Tensor] = {
             PAST: self._empty(spec.heads, 0, spec.head_size),
             CROSS: self._empty(spec.heads, 0, spec.head_size),
             LAST: self._empty(1, spec.heads * spec.head_size),
         }
+        self._cells = {names: memory.view(self._cell) for names, memory in self._memory.items()}
 
     def _empty(self, *row: int) -> Tensor:
         return np.zeros((2 * self._spec.layers, self.capacity, *row), self._dtype)
@@ -79,12 +84,12 @@ class Slots:
         memory = self._empty(self._spec.heads, size, self._spec.head_size)
         if self.count:
             memory[:, : self.count, :, :held] = self._memory[names][:, : self.count]
-        self._memory[names] = memory
+        self._memory[names], self._cells[names] = memory, memory.view(self._cell)
         if names is PAST:
             tokens = np.zeros((self.capacity, size), np.int64)
             if self.count:
                 tokens[: self.count, :held] = self.tokens[: self.count]
-            self.tokens = tokens
+            self.tokens, self._tokens_flat = tokens, tokens.reshape(-1)
         return True
 
     def add(self, cross: Sequence[Tensor], span: slice, limit: int, row: int | None = None) -> int:
@@ -98,12 +103,12 @@ class Slots:
             row = self.count
             self.count += 1
         length = span.stop - span.start
-        whole, last = self._memory[CROSS], self._memory[LAST]
+        whole, last = self._cells[CROSS], self._cells[LAST]
         for layer, packed in enumerate(cross):
             both = slice(2 * layer, 2 * layer + 2)
-            part = packed[:, span].reshape(2, self._spec.heads, length, self._spec.head_size)
+            part = packed.view(self._cell)[:, span].reshape(2, self._spec.heads, length, 1)
             whole[both, row, :, :length] = part
-            last[both, row, 0] = part[:, :, -1].reshape(2, -1)
+            last[both, row, 0] = part[:, :, -1, 0]
         self._state[:, row] = self._spec.bos_id, 0, length, limit
         self.totals[row] = 0.0
         return row
@@ -113,7 +118,7 @@ class Slots:
         last = self.count - 1
         if row != last:
             length = int(self.source_lengths[last])
-            whole, end = self._memory[CROSS], self._memory[LAST]
+            whole, end = self._cells[CROSS], self._cells[LAST]
             whole[:, row, :, :length] = whole[:, last, :, :length]
             end[:, row] = end[:, last]
             self.copy_target(last, row)
@@ -126,7 +131,7 @@ class Slots:
     def copy_target(self, origin: int, goal: int) -> None:
         """Make `goal` continue what `origin` has written; both must have the same source."""
         written = int(self.position_ids[origin]) + 1
-        past = self._memory[PAST]
+        past = self._cells[PAST]
         past[:, goal, :, :written] = past[:, origin, :, :written]
         self.tokens[goal, :written] = self.tokens[origin, :written]
         self._state[:2, goal] = self._state[:2, origin]
@@ -139,7 +144,8 @@ class Slots:
             self._advance_alone(self.position_ids.item(0), self.next_ids.item(0))
             return
         following, positions = self.next_ids[:used], self.position_ids[:used]
-        self.tokens[self._rows[:used], positions] = following
+        places = self._rows[:used] * self.tokens.shape[1] + positions
+        self._tokens_flat[places] = following  # with two indices numpy would let go, too
         self.totals[:used] += self.next_scores[:used]
         self.input_ids[:used] = following
         positions += 1

@@ -20,7 +20,9 @@ def packed(length: int, start: float) -> list[Array]:
 
 def add(slots: Slots, length: int, start: float, limit: int = 20) -> int:
     slots.reserve(source=length, target=limit)
-    return slots.add(packed(length, start), slice(0, length), limit)
+    dtype = slots.inputs()[CROSS_NAMES[0]].dtype
+    cross = [layer.astype(dtype) for layer in packed(length, start)]
+    return slots.add(cross, slice(0, length), limit)
 
 
 def step(slots: Slots, ids: list[int], scores: list[float]) -> None:
@@ -204,3 +206,5 @@ def test_caches_have_the_graphs_element_type(dtype: str) -> None:
     add(slots, 3, start=0)
     inputs = slots.inputs()
     assert {inputs[name].dtype for name in (*CROSS_NAMES, *PAST_NAMES)} == {np.dtype(dtype)}
+    (keys,) = inputs[CROSS_NAMES[0]]
+    np.testing.assert_array_equal(keys[:, :3], packed(3, 0.0)[0][: len(keys)])
