@@ -1,10 +1,11 @@
 """What a server costs before the first request: seconds until ready, and memory when idle.
 
     python bench/footprint.py                # the repository's own models, five starts
+    python bench/footprint.py --workers 2    # with two engine processes and their supervisor
 
 Starts real processes with a HOME of their own, waits for /readyz, asks every model once, lets the
-server rest and reads its resident memory. The first start, which warms the file cache, is not
-counted.
+server rest and reads how much memory its processes hold; what they share is counted once. The first
+start, which warms the file cache, is not counted.
 """
 
 import argparse
@@ -33,8 +34,11 @@ def main() -> int:
         "--rest", type=float, default=3.0, help="idle seconds before reading memory"
     )
     parser.add_argument("--models", type=Path, help="model folder (default: the installed one)")
+    parser.add_argument("--workers", type=int, default=1, help="engine processes (default: 1)")
     chosen = parser.parse_args()
-    runs = [_start(chosen.models, chosen.rest) for _ in range(chosen.starts + 1)][1:]
+    runs = [_start(chosen.models, chosen.workers, chosen.rest) for _ in range(chosen.starts + 1)][
+        1:
+    ]
     report = {
         name: {
             "median": round(statistics.median(run[name] for run in runs), 2),
@@ -47,8 +51,9 @@ def main() -> int:
     return 0
 
 
-def _start(models: Path | None, rest_s: float) -> dict[str, float]:
+def _start(models: Path | None, workers: int, rest_s: float) -> dict[str, float]:
     words = [sys.executable, "-m", "service", "serve", "--port", str(PORT)]
+    words += ["--workers", str(workers)]
     words += ["--models", str(models)] if models else []
     with tempfile.TemporaryDirectory() as home:
         started = time.monotonic()
@@ -63,13 +68,13 @@ def _start(models: Path | None, rest_s: float) -> dict[str, float]:
             _wait_ready(process)
             ready_s = time.monotonic() - started
             time.sleep(rest_s)
-            fresh = _resident_mib(process.pid)
+            fresh = _memory_mib(process.pid)
             _ask_each()
             time.sleep(rest_s)
             return {
                 "ready_s": ready_s,
-                "resident_mib_idle": fresh,
-                "resident_mib_after_requests": _resident_mib(process.pid),
+                "memory_mib_idle": fresh,
+                "memory_mib_after_requests": _memory_mib(process.pid),
             }
         finally:
             process.terminate()
@@ -110,12 +115,23 @@ def _post(path: str, body: bytes, kind: str) -> Any:
         return json.load(answer)
 
 
-def _resident_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    if found is None:
-        raise SystemExit("the server is gone")
-    return int(found.group(1)) / 1024
+def _memory_mib(pid: int) -> float:
+    """Proportional set size (proc_pid_smaps(5)) of a process and its children."""
+    total_kb = 0
+    for process in (pid, *_children(pid)):
+        found = re.search(r"^Pss:\s+(\d+) kB", _rollup(process), re.MULTILINE)
+        if found is None:
+            raise SystemExit("the server is gone")
+        total_kb += int(found.group(1))
+    return total_kb / 1024
+
+
+def _rollup(pid: int) -> str:
+    return Path(f"/proc/{pid}/smaps_rollup").read_text()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Every group from ours up to the root binds, so the tightest counts. Where there 
 there is no limit.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,19 @@ def memory_limit(proc_cgroup: Path = PROC_CGROUP, mount: Path = CGROUP_MOUNT) ->
         if (limit := _memory(folder, version)) is not None
     ]
     return min(found, default=None)
+
+
+def available_memory(
+    physical: int | None = None, proc_cgroup: Path = PROC_CGROUP, mount: Path = CGROUP_MOUNT
+) -> int:
+    """Bytes that this process may use: the machine's, or the tightest limit if that is less.
+
+    `physical` is what the machine has; None asks the system.
+    """
+    if physical is None:
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = memory_limit(proc_cgroup, mount)
+    return physical if limit is None else min(physical, limit)
 
 
 def _folders(controller: str, proc_cgroup: Path, mount: Path) -> Iterator[tuple[Path, int]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cgroup import CpuLimit, Throttling, cpu_limit, memory_limit
+from service.cgroup import CpuLimit, Throttling, available_memory, cpu_limit, memory_limit
 
 STAT_2 = "usage_usec 9\nnr_periods 40\nnr_throttled 10\nthrottled_usec 2500000\n"
 STAT_1 = "nr_periods 40\nnr_throttled 10\nthrottled_time 2500000000\n"
@@ -98,3 +98,15 @@ def test_the_tightest_memory_limit_counts(
     tmp_path: Path, lines: str, files: dict[str, str]
 ) -> None:
     assert memory_limit(*tree(tmp_path, lines, files)) == 2048
+
+
+@pytest.mark.parametrize(("physical", "available"), [(4096, 2048), (1024, 1024)])
+def test_the_machines_memory_is_a_limit_too(tmp_path: Path, physical: int, available: int) -> None:
+    limited = tree(tmp_path, "0::/a\n", {"a/memory.max": "2048\n"})
+    assert available_memory(physical, *limited) == available
+
+
+def test_without_a_limit_the_memory_is_that_of_the_machine(tmp_path: Path) -> None:
+    unlimited = tree(tmp_path, "0::/a\n", {"a/memory.max": "max\n"})
+    assert available_memory(4096, *unlimited) == 4096
+    assert available_memory(None, *unlimited) >= 256 << 20

@@ -73,33 +73,37 @@ _ISA = re.compile(r"Selected ISA: (\S+)")
 
 
 def _in_process(place: Place, isa: str) -> Row:
+    """Two engine processes as `slipway serve` starts them; in turns, one with two threads too."""
     seconds = place.seconds(4.0)
-    arguments = (str(place.models), str(TEXTS))
-    pairs = []
+    rounds = []
     with (
-        Child("bench.engine_loop", *arguments, cores=place.both) as ours,
+        _engine(place, {place.core}) as first,
+        _engine(place, {place.load_core}) as second,
+        _engine(place, place.both) as threads,
         _ctranslate2(place, place.both) as theirs,
     ):
-        ours.ask(seconds=1.0, present=PRESENT)
-        theirs.ask(seconds=1.0)
-        for _ in range(place.rounds):
-            pairs.append(
-                (
-                    _tokens(theirs.ask(seconds=seconds)),
-                    _tokens(ours.ask(seconds=seconds, present=PRESENT)),
-                )
-            )
-    us, them = median([ours for _, ours in pairs]), median([theirs for theirs, _ in pairs])
+        for seconds_each in (1.0, *[seconds] * place.rounds):
+            them = _tokens(theirs.ask(seconds=seconds_each))
+            for engine in (first, second):
+                engine.tell(seconds=seconds_each, present=PRESENT // 2)
+            us = _tokens(first.hear()) + _tokens(second.hear())
+            rounds.append((them, us, _tokens(threads.ask(seconds=seconds_each, present=PRESENT))))
+    of_them, of_us, of_threads = zip(*rounds[1:], strict=True)  # the first was to warm up
+    us, them, together = median(of_us), median(of_them), median(of_threads)
     return Row.of_rounds(
         "translation in process",
-        f"translation in process, both cores, {PRESENT} requests always present ÷ "
-        "CTranslate2 int8, arrival-order batches of 32",
-        [ours / theirs for theirs, ours in pairs],
+        f"translation in process, both cores by an engine process each, {PRESENT} requests always "
+        "present ÷ CTranslate2 int8, arrival-order batches of 32",
+        [ours / theirs for ours, theirs in zip(of_us, of_them, strict=True)],
         1.40,
-        detail=f"{us:.0f} of {them:.0f} tokens/s; CTranslate2 on {isa}, one thread a core; "
-        f"{translation_texts(2)[1]}",
-        figures={"ours": us, "ctranslate2": them},
+        detail=f"{us:.0f} of {them:.0f} tokens/s, and {together:.0f} by one process with two "
+        f"threads; CTranslate2 on {isa}, one thread a core; {translation_texts(2)[1]}",
+        figures={"ours": us, "ctranslate2": them, "threads": together},
     )
+
+
+def _engine(place: Place, cores: set[int] | frozenset[int]) -> Child:
+    return Child("bench.engine_loop", str(place.models), str(TEXTS), cores=cores)
 
 
 async def _over_http(place: Place, server: Serving, other: Child) -> Row:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from service.cgroup import available_memory
 from service.cli.errors import CommandFailed
 from service.cli.version import slipway_version
 from service.fleet.launch import run_fleet
@@ -13,20 +14,23 @@ from service.runtime.threads import available_cpus
 from service.settings import SETTINGS, Settings
 
 GPU_DEVICE = Path("/dev/nvidiactl")
+WORKER_BYTES = 512 << 20  # twice what a process with the published models takes
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     given = {setting.name: getattr(options, setting.name) for setting in SETTINGS}
     settings = Settings.load(given)
-    count = settings.workers or usual_workers(available_cpus(), has_gpu=GPU_DEVICE.exists())
+    count = settings.workers or usual_workers(
+        available_cpus(), available_memory(), has_gpu=GPU_DEVICE.exists()
+    )
     return _alone(settings) if count == 1 else _together(settings, count)
 
 
-def usual_workers(cpus: int, *, has_gpu: bool) -> int:
-    """One process for two CPUs: two threads still get on under one interpreter lock, and each
-    process holds the models once more. A GPU is one process's own."""
-    return 1 if has_gpu else max(1, cpus // 2)
+def usual_workers(cpus: int, memory_bytes: int, *, has_gpu: bool) -> int:
+    """One process a CPU, where memory allows: threads under one interpreter lock wait for each
+    other, but each process holds the models once more. A GPU is one process's own."""
+    return 1 if has_gpu else max(1, min(cpus, memory_bytes // WORKER_BYTES))
 
 
 def _alone(settings: Settings) -> int:

@@ -5,6 +5,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from service.fleet.seat import Seat
@@ -36,8 +37,11 @@ def reserve(host: str, port: int) -> socket.socket:
     Port 0 takes any free one. Raises WorkersFailed.
     """
     try:
-        _bound(host, port, shared=False).close()  # refuses a port that somebody else shares
-        return _bound(host, port, shared=True)
+        _bound(host, port, socket.SO_REUSEADDR).close()  # refuses a port that somebody else shares
+        with suppress(OSError):
+            return _bound(host, port, socket.SO_REUSEPORT)
+        # connections of a server that had it alone are still in TIME_WAIT, for a minute
+        return _bound(host, port, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
     except OSError as error:
         raise WorkersFailed(
             f"cannot listen on {host}:{port}: {error.strerror}; "
@@ -45,11 +49,11 @@ def reserve(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
+def _bound(host: str, port: int, *options: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
-    option = socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR
-    found.setsockopt(socket.SOL_SOCKET, option, 1)
+    for option in options:
+        found.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         found.bind((host, port))
     except OSError:

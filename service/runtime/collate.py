@@ -23,7 +23,7 @@ _NUMBERS.flags.writeable = False
 
 def check_ids(ids: Tensor, limit: int, vocabulary: int | None = None) -> None:
     """Raise InvalidInput unless `ids` is 1 to `limit` integers that the vocabulary holds."""
-    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise InvalidInput(f"token ids must be one row of integers, not {ids.dtype}{ids.shape}")
     if not 1 <= len(ids) <= limit:
         raise InvalidInput(f"{len(ids)} tokens; the model takes 1 to {limit}")

@@ -55,7 +55,7 @@ class Settings(BaseModel):
     variant: Variant = setting("auto", "precision to serve; auto takes what suits the machine")
     strict: bool = setting(True, "refuse to start when a model is broken; else serve the others")
     workers: int = count(
-        0, "engine processes behind the port; 0 takes one for two CPUs, and one in all for a GPU", 0
+        0, "engine processes behind the port; 0: one a CPU as memory allows, one for a GPU", 0
     )
     threads: int = count(0, "CPU threads for inference; 0 takes all that this process may use", 0)
     max_batch_size: int = count(32, "items that run together at most")

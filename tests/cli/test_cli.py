@@ -227,10 +227,19 @@ def test_a_variant_that_cannot_be_opened_fails_and_the_others_answer_for_themsel
 
 
 @pytest.mark.parametrize(
-    ("cpus", "has_gpu", "expected"),
-    [(1, False, 1), (2, False, 1), (3, False, 1), (4, False, 2), (16, False, 8), (16, True, 1)],
+    ("cpus", "mebibytes", "has_gpu", "expected"),
+    [
+        (1, 8192, False, 1),
+        (2, 8192, False, 2),
+        (16, 32768, False, 16),
+        (16, 32768, True, 1),
+        (16, 4096, False, 8),
+        (2, 1024, False, 2),
+        (2, 1023, False, 1),
+        (2, 256, False, 1),
+    ],
 )
-def test_there_is_a_process_for_two_cpus_unless_a_gpu_does_the_work(
-    cpus: int, has_gpu: bool, expected: int
+def test_there_is_a_process_a_cpu_where_memory_allows_unless_a_gpu_does_the_work(
+    cpus: int, mebibytes: int, has_gpu: bool, expected: int
 ) -> None:
-    assert usual_workers(cpus, has_gpu=has_gpu) == expected
+    assert usual_workers(cpus, mebibytes << 20, has_gpu=has_gpu) == expected

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from blockbuster import BlockBuster
 
 from service.fleet.launch import reserve
 from service.fleet.supervisor import WorkersFailed, pause_after
+from service.http.server import listen
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
@@ -153,3 +155,16 @@ def test_a_port_that_somebody_has_is_refused() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(WorkersFailed, match=f"127.0.0.1:{port}.*choose another"):
             reserve("127.0.0.1", port)
+
+
+def test_a_port_is_taken_over_from_a_server_that_just_left() -> None:
+    with listen("127.0.0.1", 0) as before:
+        before.listen()
+        port = before.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", port))
+        before.accept()[0].close()  # who closes first waits in TIME_WAIT
+        assert client.recv(1) == b""
+        client.close()
+    with reserve("127.0.0.1", port), listen("127.0.0.1", port, shared=True) as worker:
+        worker.listen()
+        socket.create_connection(("127.0.0.1", port)).close()
