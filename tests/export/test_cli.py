@@ -1,6 +1,6 @@
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,14 @@ def threads() -> Iterator[None]:
 
 
 class CommandLine:
-    """`slipway-export` in this process, with folders of its own."""
+    """`slipway-export` in this process, with folders of its own. `report` hears what it says."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], report: Callable[[str], None]
+    ) -> None:
         self.models, self.work = folder / "models", folder / "work"
         self._capsys = capsys
+        self._report = report
         self.out = self.err = ""
 
     def __call__(self, *words: str) -> int:
@@ -44,6 +47,7 @@ class CommandLine:
             return main([*words, *folders])
         finally:
             self.out, self.err = self._capsys.readouterr()
+            self._report(self.out + self.err)
 
     @property
     def published(self) -> Sequence[str]:
@@ -51,8 +55,13 @@ class CommandLine:
 
 
 @pytest.fixture
-def export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(tmp_path, capsys)
+def export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> CommandLine:
+    def report(said: str) -> None:  # shown where the test fails
+        request.node.add_report_section("call", "slipway-export", said)
+
+    return CommandLine(tmp_path, capsys, report)
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "1.5", "fast"])

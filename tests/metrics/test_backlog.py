@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterator
 from threading import Thread
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from service.metrics.backlog import MOST, Backlog
+from service.metrics.backlog import MOST, Backlog, _taken
 from service.metrics.series import Maker
 
 THREADS, EACH = 4, 3 * MOST
@@ -49,6 +50,18 @@ def test_no_count_is_lost_between_threads(registry: CollectorRegistry) -> None:
     assert registry.get_sample_value("slipway_naps_count") == THREADS * EACH
     assert registry.get_sample_value("slipway_naps_bucket", {"le": "1.0"}) == 0
     assert registry.get_sample_value("slipway_naps_sum") == 1.5 * THREADS * EACH
+
+
+def test_what_is_noted_while_somebody_settles_waits_for_the_next_time() -> None:
+    class Busy(list[str]):
+        def __getitem__(self, places: Any) -> Any:
+            found = super().__getitem__(places)
+            self.append("late")  # another thread
+            return found
+
+    notes = Busy(["early"])
+    assert _taken(notes) == ["early"]
+    assert list(notes) == ["late"]
 
 
 @pytest.mark.parametrize("name", ["slipway_cats_total", "slipway_naps_count"])

@@ -40,6 +40,14 @@ def test_packed_sentences_stand_in_one_axis_with_position_and_segment() -> None:
     np.testing.assert_array_equal(segments, [0, 0, 0, 1, 2, 2])
 
 
+@pytest.mark.parametrize("lengths", [(3000, 2), (1,) * 2000])
+def test_packed_sentences_may_be_long_and_many(lengths: tuple[int, ...]) -> None:
+    ids, positions, segments = pack_ids([np.full(length, 7) for length in lengths])
+    assert len(ids) == len(positions) == len(segments) == sum(lengths)
+    assert positions.max() == max(lengths) - 1
+    assert segments[-1] == len(lengths) - 1
+
+
 @pytest.mark.parametrize(
     ("lengths", "groups"),
     [
