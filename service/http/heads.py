@@ -16,18 +16,23 @@ UNSTEADY = frozenset(
     (b"x-request-id", b"traceparent", b"tracestate", b"expect", b"transfer-encoding", b"connection")
 )
 
+# How clients write the field that differs from body to body.
+LENGTHS = (b"\r\ncontent-length: ", b"\r\nContent-Length: ")
+
 
 class KnownHead(NamedTuple):
-    """What a head means; it passed all checks. `body_bytes` is its Content-Length."""
+    """What a head means but for its Content-Length; it passed all checks, and `most_bytes` of a
+    body pass them too.
+    """
 
     route: DirectRoute
     asked: Asked
     fields: Fields
-    body_bytes: int
+    most_bytes: int
 
 
 class Heads:
-    """Shared by the connections of a server."""
+    """Shared by the connections of a server. Heads that differ in Content-Length alone are one."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, KnownHead] = {}
@@ -35,8 +40,10 @@ class Heads:
     def find(self, data: bytes) -> tuple[KnownHead, bytes] | None:
         """The known head of the one whole request that `data` is, and its body."""
         size = data.find(END, 0, MOST_BYTES) + len(END)
-        known = self._known.get(data[:size])
-        if known is None or len(data) - size != known.body_bytes:
+        key, told = _parted(data, size)
+        known = self._known.get(key)
+        length = len(data) - size
+        if known is None or told != b"%d" % length or length > known.most_bytes:
             return None
         return known, data[size:]
 
@@ -49,8 +56,22 @@ class Heads:
         size = data.find(END) + len(END)
         if len(lengths) != 1 or len(data) - size != int(lengths[0]):
             return False
-        if size <= MOST_BYTES and not any(name in UNSTEADY for name, _ in fields):
+        key, told = _parted(data, size)
+        if told and size <= MOST_BYTES and not any(name in UNSTEADY for name, _ in fields):
             if len(self._known) >= MOST_HEADS:
                 self._known.clear()
-            self._known[data[:size]] = KnownHead(route, asked, fields, int(lengths[0]))
+            most_bytes = route.edge.limits.body_limit(route.path)
+            others = [field for field in fields if field[0] != b"content-length"]
+            self._known[key] = KnownHead(route, asked, others, most_bytes)
         return True
+
+
+def _parted(data: bytes, size: int) -> tuple[bytes, bytes]:
+    """The head of this size without the digits of its first Content-Length, and those digits."""
+    for name in LENGTHS:
+        start = data.find(name, 0, size)
+        if start >= 0:
+            start += len(name)
+            end = data.find(b"\r\n", start, size)
+            return data[:start] + data[end:size], data[start:end]
+    return data[:size], b""

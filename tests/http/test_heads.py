@@ -1,6 +1,7 @@
 """A head that was read before is looked up; whatever is new about a request goes to the parser."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import orjson
@@ -9,10 +10,14 @@ import pytest
 from service.errors import Overloaded
 from service.http.exchange import Asked
 from service.http.heads import MOST_BYTES, MOST_HEADS, Heads
+from service.http.limits import Limits
 from service.http.routes import DirectRoute
 from tests.http.site import LIMIT, Client, Site, until
 
-ROUTE = cast(DirectRoute, object())
+ROUTE = cast(
+    DirectRoute,
+    SimpleNamespace(path="/echo", edge=SimpleNamespace(limits=Limits(body_bytes=LIMIT))),
+)
 ASKED = Asked(b"", "interactive", 0.5)
 HEAD = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
 FIELDS = ((b"host", b"x"), (b"content-length", b"4"))
@@ -31,12 +36,13 @@ def learnt(data: bytes = HEAD + b"body") -> Heads:
     return heads
 
 
-def test_the_same_head_with_another_body_is_known() -> None:
-    found = learnt().find(HEAD + b"next")
+@pytest.mark.parametrize("body", [b"next", b"", b"a longer one", b"v" * LIMIT])
+def test_the_same_head_with_another_body_is_known(body: bytes) -> None:
+    found = learnt().find(HEAD.replace(b": 4", b": %d" % len(body)) + body)
     assert found is not None
-    known, body = found
-    assert body == b"next"
-    assert (known.route, known.asked, known.fields) == (ROUTE, ASKED, FIELDS)
+    known, seen = found
+    assert seen == body
+    assert (known.route, known.asked, known.fields) == (ROUTE, ASKED, [(b"host", b"x")])
 
 
 @pytest.mark.parametrize(
@@ -49,8 +55,32 @@ def test_the_same_head_with_another_body_is_known() -> None:
         b"\r\n" + HEAD + b"body",
         HEAD[:-2],
         b"",
+        HEAD.replace(b": 4", b": 3") + b"body",
+        HEAD.replace(b": 4", b": 04") + b"body",
+        HEAD.replace(b": 4", b": +4") + b"body",
+        HEAD.replace(b": 4", b":  4") + b"body",
+        HEAD.replace(b": 4", b": 4\r\ncontent-length: 4") + b"body",
+        HEAD.replace(b": 4", b": 4\r\nContent-Length: 9") + b"body",
+        HEAD.replace(b"\r\ncontent-length: 4", b"") + b"body",
+        HEAD.replace(b": 4", b": %d" % (LIMIT + 1)) + b"v" * (LIMIT + 1),
     ],
-    ids=["no body", "half a body", "two requests", "another head", "more before", "no end", "none"],
+    ids=[
+        "no body",
+        "half a body",
+        "two requests",
+        "another head",
+        "more before",
+        "no end",
+        "none",
+        "another length than it tells",
+        "a nought before",
+        "a sign",
+        "a space",
+        "its length twice",
+        "two lengths",
+        "no length",
+        "too long",
+    ],
 )
 def test_anything_else_is_not_known(data: bytes) -> None:
     assert learnt().find(data) is None
@@ -87,6 +117,31 @@ def test_long_heads_are_not_kept_and_many_are_forgotten() -> None:
     assert heads.find(HEAD.replace(b"host: x", b"host: 0") + b"body") is None
 
 
+@pytest.mark.parametrize("name", [b"content-length", b"Content-Length"])
+def test_a_length_is_found_as_clients_write_it(name: bytes) -> None:
+    head = HEAD.replace(b"content-length", name)
+    heads = learnt(head + b"body")
+    assert heads.find(head.replace(b": 4", b": 6") + b"longer") is not None
+
+
+def test_another_field_whose_name_ends_alike_is_none() -> None:
+    head = HEAD.replace(b"host: x", b"x-content-length: 4")
+    heads = learnt(head + b"body")
+    longer = head.replace(b"\r\ncontent-length: 4", b"\r\ncontent-length: 6")
+    assert heads.find(longer + b"longer") is not None
+    assert heads.find(head.replace(b"x-content-length: 4", b"x-content-length: 5") + b"b") is None
+
+
+def test_who_writes_it_in_another_way_drives_nobody_out() -> None:
+    heads = learnt()
+    for number in range(MOST_HEADS + 1):
+        head = HEAD.replace(b"host: x", b"host: %d" % number)
+        head = head.replace(b"content-length", b"CONTENT-LENGTH")
+        assert heads.learn(head + b"body", ROUTE, ASKED, FIELDS)
+        assert heads.find(head + b"body") is None
+    assert heads.find(HEAD + b"body") is not None
+
+
 @pytest.mark.anyio
 async def test_the_second_request_of_a_kind_needs_no_parser(site: Site, client: Client) -> None:
     answers = []
@@ -101,6 +156,17 @@ async def test_the_second_request_of_a_kind_needs_no_parser(site: Site, client: 
     assert site.count("ok") == 3
     assert site.in_flight == 0
     assert site.connection.idle_since_s is not None
+
+
+@pytest.mark.anyio
+async def test_a_head_is_known_whatever_length_it_tells(site: Site, client: Client) -> None:
+    client.send("/echo", b"ping")
+    assert (await client.read())[2] == b"ping"
+    site.connection.parser = cast(Any, NotAsked())
+    for body in (b"", b"a longer one", b"v" * LIMIT):
+        client.send("/echo", body)
+        assert (await client.read())[2] == body
+    assert site.count("ok") == 4
 
 
 @pytest.mark.anyio
