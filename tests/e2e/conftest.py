@@ -25,9 +25,10 @@ def blockbuster() -> BlockBuster | None:
 
 
 class Server:
-    """A running `slipway serve`, with a home of its own."""
+    """A running `slipway serve`, with a home of its own; one process unless told otherwise."""
 
     def __init__(self, home: Path, *arguments: str, module: str = "service") -> None:
+        arguments = ("--workers", "1", *arguments)
         self.home = home
         self.log = home.parent / f"{home.name}.log"
         with self.log.open("wb") as log:

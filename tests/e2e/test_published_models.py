@@ -16,7 +16,8 @@ PUBLISHED = {ref.name for ref in Catalog().list()}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not PUBLISHED:
         pytest.skip("nothing is published in model_zoo/")
-    with running(tmp_path_factory.mktemp("published") / "home") as server:
+    as_usual = ("--workers", "0")
+    with running(tmp_path_factory.mktemp("published") / "home", *as_usual) as server:
         yield server
 
 

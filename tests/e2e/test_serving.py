@@ -131,7 +131,7 @@ def test_the_event_loop_is_patient_while_it_is_busy_with_one_model(tmp_path: Pat
         while not enough.is_set():
             server.client.post("/v1/sentiment", json={"text": "a film " * 1000})
 
-    options = ("--models", str(zoo.root), "--threads", "1", "--workers", "1")
+    options = ("--models", str(zoo.root), "--threads", "1")
     with running(tmp_path / "home", *options) as server, ThreadPoolExecutor(4) as pool:
         loop = server.process.pid  # the thread that has the process's own number
         try:
