@@ -36,9 +36,8 @@ def main() -> int:
     parser.add_argument("--models", type=Path, help="model folder (default: the installed one)")
     parser.add_argument("--workers", type=int, default=1, help="engine processes (default: 1)")
     chosen = parser.parse_args()
-    runs = [_start(chosen.models, chosen.workers, chosen.rest) for _ in range(chosen.starts + 1)][
-        1:
-    ]
+    starts = range(chosen.starts + 1)
+    _, *runs = [_start(chosen.models, chosen.workers, chosen.rest) for _ in starts]
     report = {
         name: {
             "median": round(statistics.median(run[name] for run in runs), 2),

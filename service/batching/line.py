@@ -37,7 +37,7 @@ class Line(Generic[P]):
             "bulk": OrderedDict(),
         }
         self._waiting_s: dict[Priority, float] = {"interactive": 0.0, "bulk": 0.0}
-        self._waiting = 0
+        self._waiting = 0  # items of both, which is asked several times a request
         self._running = 0
         self._running_s = 0.0
         self.changes = 0  # how often somebody came, was taken or left, or the door was shut

@@ -122,15 +122,15 @@ class JsonAccess:
             self._timer = None
         if self._notes:
             # in a row, with warm caches, a line takes a third of the time
-            since_s = time.time() - time.monotonic()
-            lines = [self._line(access, since_s) for access in self._notes]
+            offset_s = time.time() - time.monotonic()  # from one clock to the other
+            lines = [self._line(access, offset_s) for access in self._notes]
             self._notes.clear()
             self._stream.write(b"".join(lines).decode())
             self._stream.flush()
 
-    def _line(self, access: Access, since_s: float) -> bytes:
+    def _line(self, access: Access, offset_s: float) -> bytes:
         line = {
-            "time": self._text_of(since_s + access.began_s + access.seconds),
+            "time": self._text_of(offset_s + access.began_s + access.seconds),
             "level": "info",
             "logger": log.name,
             "message": "request",

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
-from service.errors import Cancelled, ServiceError
+from service.errors import Cancelled, InvalidInput, ServiceError
 from service.http.answers import AnswerWriter
 from service.http.client_watch import LEFT
-from service.http.edge import Refused, stopped
+from service.http.edge import stopped
 from service.http.errors import Refusal
 from service.http.exchange import Exchange, Fields, event_of
 from service.http.limits import check_head, too_large, too_slow
@@ -150,11 +150,12 @@ class DirectExchange(Exchange):
 
     def _start(self) -> None:
         if self._door is not None:
-            body = self._chunks[0] if len(self._chunks) == 1 else None
             try:
-                refused = self._door(self.asked(), body)
-            except ServiceError as error:
-                refused = Refused(error)
+                asked = self.asked()
+            except InvalidInput as error:
+                self._refuse(error)
+                return
+            refused = self._door(asked, self._chunks[0] if len(self._chunks) == 1 else None)
             if refused is not None:
                 self.model, self.version = refused.model, refused.version
                 self._refuse(refused.error)

@@ -3,8 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from service.errors import ServiceError
-from service.http.edge import Door, Edge, Endpoint, Refused, TurnedAway
+from service.http.edge import Door, Edge, Endpoint, TurnedAway
 from service.http.exchange import Asked
 
 
@@ -23,10 +22,7 @@ class DirectRoute:
         if self.door is None:
             return None
         began_s = time.monotonic()
-        try:
-            refused = self.door(asked, body)
-        except ServiceError as error:
-            refused = Refused(error)
+        refused = self.door(asked, body)
         if refused is None:
             return None
         return self.edge.turn_away(refused, self.path, self.raw_path, began_s)

@@ -20,7 +20,9 @@ MakeModelMetrics = Callable[[ModelFamilies, str, str], ModelMetrics]
 
 
 class Metrics:
-    """All series of one registry. Safe to call from any thread."""
+    """All series of one registry. Safe to call from any thread, but for `request_began` and
+    `request_ended`, which belong to the event loop.
+    """
 
     @classmethod
     def create(

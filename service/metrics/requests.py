@@ -11,7 +11,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 class RequestFamilies:
-    """The series of requests.
+    """The series of requests. They are counted on the event loop alone.
 
     The duration has the outcome as a label: a refusal takes no time at all, and must not make a
     latency objective look well. Objectives look at outcome="ok".

@@ -27,7 +27,6 @@ class Site:
         self.waiting: list[asyncio.Future[bytes]] = []
         self.long_way = 0
         self.closed: ServiceError | None = None
-        self.raises: ServiceError | None = None
         self.asked: list[tuple[Asked, bytes | None]] = []
         self.edge = Edge(
             self._application,
@@ -71,8 +70,6 @@ class Site:
 
     def _door(self, asked: Asked, body: bytes | None) -> Refused | None:
         self.asked.append((asked, body))
-        if self.raises is not None:
-            raise self.raises
         return None if self.closed is None else Refused(self.closed, "cats", "2")
 
     async def _fail(self, exchange: Exchange) -> bytes:

@@ -95,11 +95,3 @@ async def test_who_is_let_in_is_asked_once(site: Site, client: Client) -> None:
         site.waiting[-1].set_result(b"done")
         assert (await client.read())[2] == b"done"
         assert len(site.asked) == number
-
-
-async def test_a_door_that_raises_refuses(site: Site, client: Client) -> None:
-    site.raises = Overloaded("Full.", 3.0)
-    for _ in range(2):
-        client.send("/wait", b"ping")
-        status, headers, _ = await client.read()
-        assert (status, headers["retry-after"]) == (429, "3")
