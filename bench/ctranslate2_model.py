@@ -25,8 +25,11 @@ from onnx import numpy_helper
 from bench.place import ROOT
 from model_zoo.catalog import PublishedModel
 from model_zoo.preprocessing import TranslationInput
+from service.runtime.session import open_session
 
 Weights = Mapping[str, NDArray[np.float32]]
+MAP_FILE = "vmap.txt"  # where CTranslate2 looks for one
+MAPPED = 8  # targets of a source token; a sentence of ours has 64, however long it is
 LAYER = re.compile(r"^encoder\.(\d+)\.")
 
 
@@ -41,7 +44,27 @@ def convert(published: PublishedModel, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write(graphs["encoder"], graphs["decoder"], spec, folder)
+    for graph in published.manifest.variant("int8").graphs:
+        if graph.role == "shortlist":
+            tables = open_session(published.read(graph.file)).run({})
+            (folder / MAP_FILE).write_text(vocabulary_map(tables))
     return folder
+
+
+def vocabulary_map(tables: Mapping[str, NDArray[Any]]) -> str:
+    """Our shortlist as CTranslate2 takes one: a line for each source token, and first one for all,
+    https://opennmt.net/CTranslate2/decoding.html. Candidates are those of the whole batch there."""
+    lines = ["\t" + _named(tables["common_ids"])]
+    likely = zip(tables["likely_ids"], tables["likely_chances"], strict=True)
+    for source, (ids, chances) in enumerate(likely):
+        first = ids[:MAPPED][chances[:MAPPED] > 0]
+        if len(first):
+            lines.append(f"t{source}\t{_named(first)}")
+    return "\n".join(lines) + "\n"
+
+
+def _named(ids: NDArray[np.integer[Any]]) -> str:
+    return " ".join(f"t{number}" for number in ids)
 
 
 def write(encoder: bytes, decoder: bytes, spec: TranslationInput, folder: Path) -> None:

@@ -113,6 +113,7 @@ def _options(task: Task, parsed: argparse.Namespace) -> Options:
         languages=getattr(parsed, "languages", ("en", "de")),
         origin=getattr(parsed, "origin", None),
         rate=getattr(parsed, "rate", None),
+        vocabulary=getattr(parsed, "vocabulary", None),
         teachers=tuple(getattr(parsed, "teachers", ())),
         image_network=getattr(parsed, "image_network", None),
         text_network=getattr(parsed, "text_network", None),

@@ -162,6 +162,13 @@ def _add_languages(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--targets", type=_existing, help="the translations, where --data holds only the sources"
     )
+    command.add_argument(
+        "--vocabulary",
+        type=_positive,
+        metavar="TOKENS",
+        help="size of the vocabulary that both languages share (default: 4096, or that of --from; "
+        "with --from each token of another begins as the mean of those that spell it)",
+    )
 
 
 def _positive(text: str) -> int:

@@ -31,7 +31,8 @@ class Options:
     a few hundred rows, with lower gates. epochs: None for the recipe's own number. origin: the
     published model or checkpoint whose weights a network begins with. rate: share of the usual
     learning rates that those weights move at, None for the recipe's own. teachers: published models
-    or checkpoints whose answers an image network learns from. *_network: the kind of
+    or checkpoints whose answers an image network learns from. vocabulary: tokens that a translator
+    knows, None for the recipe's own number or the vocabulary of `origin`. *_network: the kind of
     network, None for the recipe's own or that of `origin`. half: publish a variant in half
     precision too.
     """
@@ -47,6 +48,7 @@ class Options:
     fresh: bool = False
     languages: tuple[str, str] = ("en", "de")
     targets: Path | None = None
+    vocabulary: int | None = None
     origin: str | None = None
     rate: float | None = None
     teachers: tuple[str, ...] = ()
@@ -87,6 +89,7 @@ class Options:
             self,
             origin=facts["origin"],
             rate=facts.get("rate"),
+            vocabulary=facts.get("vocabulary"),
             teachers=tuple(facts.get("teachers", ())),
             image_network=next((known for known in IMAGE_KINDS if known == kind), None),
             text_network=next((known for known in TEXT_KINDS if known == kind), None),
@@ -105,12 +108,13 @@ class Options:
             "seed": self.seed,
             "origin": self.origin,
             "rate": self.rate,
+            "vocabulary": self.vocabulary,
             "teachers": self.teachers,
             "network": self.image_network or self.text_network,
         }
         note, text = self.folder(name) / RUN_FILE, json.dumps(facts, indent=2) + "\n"
-        # older notes tell neither
-        untold: dict[str, object] = {"rate": None, "teachers": []}
+        # older notes tell none of these
+        untold: dict[str, object] = {"rate": None, "vocabulary": None, "teachers": []}
         if note.exists() and untold | json.loads(note.read_text()) != json.loads(text):
             raise OtherRun(
                 f"{self.folder(name)} holds a run on other data or with other options: "

@@ -1,8 +1,10 @@
 """Which target tokens a sentence may need at all, known from its source tokens: a shortlist.
 
-p(target token | source token) comes from the training pairs by expectation maximisation (IBM model
-1, Brown et al. 1993). A sentence's candidates are the tokens with the largest sum of it.
-V vocabulary, L likely targets of a source token, C links: a source with a target place of a pair.
+Some target tokens are common to all sentences. Of the others, p(target token | source token) comes
+from the training pairs by expectation maximisation (IBM model 1, Brown et al. 1993), and a
+sentence's own candidates are those with the largest sum of it.
+V vocabulary, F common tokens, L likely targets of a source token, C links: a source with a target
+place of a pair, K kinds of them: a source with a target token.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,65 +17,91 @@ Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 ROUNDS = 5
-LIKELY = 64
+LIKELY = 32
 LINKS_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The likeliest targets of each source token, [V, L] twice, and each token's own share [V]."""
+    """The common tokens [F] and the others [V - F], the most frequent first; of the others the
+    likeliest of each source token and their chances, both [V, L], with chances of 0 at the end
+    where it has fewer."""
 
+    common: Ids
+    others: Ids
     targets: Ids
     chances: Floats
-    shares: Floats
 
 
-def learn_lexicon(sources: Sequence[Ids], targets: Sequence[Ids], vocabulary: int) -> Lexicon:
-    """From pairs of sentences, as token ids."""
-    table_VV = lexical_probabilities(sources, targets, vocabulary)
-    likely_VL = np.argsort(-table_VV, axis=1, kind="stable")[:, :LIKELY]
-    counts = np.bincount(np.concatenate(targets), minlength=vocabulary)
-    chances_VL = np.take_along_axis(table_VV, likely_VL, axis=1)
-    return Lexicon(likely_VL, chances_VL, (counts / counts.sum()).astype(np.float32))
+def learn_lexicon(
+    sources: Sequence[Ids],
+    targets: Sequence[Ids],
+    vocabulary: int,
+    common: Sequence[int],
+    count: int,
+) -> Lexicon:
+    """From pairs of sentences, as token ids. `count` tokens in common, first those of `common`."""
+    frequency = np.bincount(np.concatenate(targets), minlength=vocabulary)
+    frequency[list(common)] = frequency.max() + 1
+    by_frequency = np.argsort(-frequency, kind="stable")
+    shared, other = by_frequency[:count], by_frequency[count:]
+    kinds, chances = lexical_probabilities(sources, targets, vocabulary)
+    is_other = np.isin(kinds % vocabulary, other)
+    kinds, chances = kinds[is_other], chances[is_other]
+    order = np.lexsort((kinds, -chances, kinds // vocabulary))
+    source, target = np.divmod(kinds[order], vocabulary)
+    place = np.arange(len(source)) - np.searchsorted(source, source)
+    kept = place < LIKELY
+    cell = source[kept], place[kept]
+    likely_VL = np.zeros((vocabulary, LIKELY), np.int64)
+    chances_VL = np.zeros((vocabulary, LIKELY), np.float32)
+    likely_VL[:] = np.resize(other, LIKELY)
+    likely_VL[cell] = target[kept]
+    chances_VL[cell] = chances[order][kept]
+    return Lexicon(shared, other, likely_VL, chances_VL)
 
 
 def lexical_probabilities(
     sources: Sequence[Ids], targets: Sequence[Ids], vocabulary: int, rounds: int = ROUNDS
-) -> Floats:
-    """p(target | source), [V, V]; the row of a source token that no pair has is zero."""
-    chunks = list(_chunks(sources, targets, vocabulary))
-    table = np.ones(vocabulary * vocabulary, np.float32)
+) -> tuple[Ids, Floats]:
+    """p(target | source) of each kind of link source * V + target, both [K], in rising order."""
+    parts = list(_chunks(sources, targets, vocabulary))
+    kinds_K = np.unique(np.concatenate([np.unique(links_C) for links_C, _ in parts]))
+    chunks = [
+        (np.searchsorted(kinds_K, links_C).astype(np.int32), starts) for links_C, starts in parts
+    ]
+    source_K = kinds_K // vocabulary
+    chances_K = np.ones(len(kinds_K), np.float32)
     for _ in range(rounds):
-        counts = np.zeros(vocabulary * vocabulary)
+        counts_K = np.zeros(len(kinds_K))
         for cells_C, starts in chunks:
-            weights_C = table[cells_C]
+            weights_C = chances_K[cells_C]
             totals = np.add.reduceat(weights_C, starts)
             weights_C /= np.repeat(totals, np.diff(np.append(starts, len(cells_C))))
-            counts += np.bincount(cells_C, weights_C, len(counts))
-        by_source_VV = counts.reshape(vocabulary, vocabulary)
-        sums = np.maximum(by_source_VV.sum(axis=1, keepdims=True), 1e-9)
-        table = (by_source_VV / sums).astype(np.float32).ravel()
-    return table.reshape(vocabulary, vocabulary)
+            counts_K += np.bincount(cells_C, weights_C, len(counts_K))
+        sums_V = np.bincount(source_K, counts_K, vocabulary)
+        chances_K = (counts_K / sums_V[source_K]).astype(np.float32)
+    return kinds_K, chances_K
 
 
 def _chunks(
     sources: Sequence[Ids], targets: Sequence[Ids], vocabulary: int
-) -> Iterator[tuple[NDArray[np.int32], Ids]]:
-    """For each link its cell source * V + target, and where each target place's links start."""
-    cells: list[Ids] = []
+) -> Iterator[tuple[Ids, Ids]]:
+    """For each link its kind, and where each target place's links start."""
+    links: list[Ids] = []
     lengths: list[Ids] = []
     held = 0
     for source, target in zip(sources, targets, strict=True):
-        cells.append((source[None] * vocabulary + target[:, None]).ravel())
+        links.append((source[None] * vocabulary + target[:, None]).ravel())
         lengths.append(np.full(len(target), len(source)))
-        held += cells[-1].size
+        held += links[-1].size
         if held >= LINKS_AT_ONCE:
-            yield _chunk(cells, lengths)
-            cells, lengths, held = [], [], 0
-    if cells:
-        yield _chunk(cells, lengths)
+            yield _chunk(links, lengths)
+            links, lengths, held = [], [], 0
+    if links:
+        yield _chunk(links, lengths)
 
 
-def _chunk(cells: list[Ids], lengths: list[Ids]) -> tuple[NDArray[np.int32], Ids]:
+def _chunk(links: list[Ids], lengths: list[Ids]) -> tuple[Ids, Ids]:
     ends = np.cumsum(np.concatenate(lengths))
-    return np.concatenate(cells).astype(np.int32), np.concatenate([[0], ends[:-1]])
+    return np.concatenate(links), np.concatenate([[0], ends[:-1]])

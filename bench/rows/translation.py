@@ -23,6 +23,7 @@ from bench.serving import Serving, serving
 TEXTS = 1000
 PRESENT = 64
 FOLDER = ROOT / "build" / "bench" / "ctranslate2"
+VOCABULARY_MAP = FOLDER / "vmap.txt"  # where there is a shortlist
 
 # Left alone it takes AVX2 on processors that are not Intel's, and is 3 to 5 % slower for it.
 _FASTEST = {"CT2_FORCE_CPU_ISA": "AVX512"} if has_avx512() else {}
@@ -73,8 +74,10 @@ _ISA = re.compile(r"Selected ISA: (\S+)")
 
 
 def _in_process(place: Place, isa: str) -> Row:
-    """Two engine processes as `slipway serve` starts them; in turns, one with two threads too."""
+    """Two engine processes as `slipway serve` starts them; in turns, one with two threads too, and
+    CTranslate2 with a vocabulary map made of our shortlist."""
     seconds = place.seconds(4.0)
+    mapped = VOCABULARY_MAP.exists()
     rounds = []
     with (
         _engine(place, {place.core}) as first,
@@ -87,9 +90,13 @@ def _in_process(place: Place, isa: str) -> Row:
             for engine in (first, second):
                 engine.tell(seconds=seconds_each, present=PRESENT // 2)
             us = _tokens(first.hear()) + _tokens(second.hear())
-            rounds.append((them, us, _tokens(threads.ask(seconds=seconds_each, present=PRESENT))))
-    of_them, of_us, of_threads = zip(*rounds[1:], strict=True)  # the first was to warm up
-    us, them, together = median(of_us), median(of_them), median(of_threads)
+            together = _tokens(threads.ask(seconds=seconds_each, present=PRESENT))
+            by_map = _tokens(theirs.ask(seconds=seconds_each, mapped=True)) if mapped else 0.0
+            rounds.append((them, us, together, by_map))
+    # the first was to warm up
+    of_them, of_us, of_threads, of_map = zip(*rounds[1:], strict=True)
+    us, them, together, by_map = map(median, (of_us, of_them, of_threads, of_map))
+    with_map = f", {by_map:.0f} with a vocabulary map made of our shortlist" if mapped else ""
     return Row.of_rounds(
         "translation in process",
         f"translation in process, both cores by an engine process each, {PRESENT} requests always "
@@ -97,8 +104,8 @@ def _in_process(place: Place, isa: str) -> Row:
         [ours / theirs for ours, theirs in zip(of_us, of_them, strict=True)],
         1.40,
         detail=f"{us:.0f} of {them:.0f} tokens/s, and {together:.0f} by one process with two "
-        f"threads; CTranslate2 on {isa}, one thread a core; {translation_texts(2)[1]}",
-        figures={"ours": us, "ctranslate2": them, "threads": together},
+        f"threads; CTranslate2 on {isa}, one thread a core{with_map}; {translation_texts(2)[1]}",
+        figures={"ours": us, "ctranslate2": them, "threads": together, "mapped": by_map},
     )
 
 

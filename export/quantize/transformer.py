@@ -19,6 +19,8 @@ from export.networks.transformer import Transformer
 from export.quantize.weights import to_int8
 
 OUTPUT_LAYER = "output"
+EMBEDDING = "embedding"
+SMALLEST_BLOCK = 16
 
 
 @dataclass
@@ -63,7 +65,8 @@ def calibrate(
 
 
 def quantize_transformer(model: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProto:
-    """A copy in which every product with a constant runs on bytes, its bias fused."""
+    """A copy in which every product with a constant runs on bytes, its bias fused, and tokens are
+    embedded from bytes."""
     quantized = onnx.ModelProto()
     quantized.CopyFrom(model)
     graph = quantized.graph
@@ -105,9 +108,35 @@ class _Rewriter:
                 addition = followers[node.output[0]][0]
                 fused.add(addition.name)
                 rewritten += self._linear(node, addition)
+            elif node.op_type == "Gather" and node.input[0] == EMBEDDING:
+                rewritten.append(self._embedded(node))
             else:
                 rewritten.append(node)
         return rewritten
+
+    def _embedded(self, lookup: onnx.NodeProto) -> onnx.NodeProto:
+        """Each token with a scale of its own. No product takes these bytes: they use all bits."""
+        table_VD = self._constants[EMBEDDING].astype(np.float32)
+        width = table_VD.shape[1]
+        if width < SMALLEST_BLOCK or width & (width - 1):
+            return lookup  # the operator knows powers of two
+        quantized = to_int8(table_VD, axis=0, largest=127)
+        values = (quantized.values.astype(np.int16) + 128).astype(np.uint8)
+        return helper.make_node(
+            "GatherBlockQuantized",
+            [
+                self._add(f"{EMBEDDING}_bytes", values),
+                lookup.input[1],
+                self._add(f"{EMBEDDING}_scales", quantized.scales),
+            ],
+            list(lookup.output),
+            name=f"{lookup.name}.int8",
+            domain=CONTRIB,
+            bits=8,
+            block_size=width,
+            gather_axis=0,
+            quantize_axis=1,
+        )
 
     def _linear(self, product: onnx.NodeProto, addition: onnx.NodeProto) -> list[onnx.NodeProto]:
         value, weight = product.input

@@ -34,6 +34,7 @@ from export.tokens import BOS_ID, EOS_ID, PAD_ID, kept_tokenizer, train_translat
 from export.training import History
 from export.transfer.source import open_source, open_vocabulary
 from export.transfer.translations import is_turned
+from export.transfer.vocabulary import Respelling
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import Task, TranslationInput
 from service.runtime.slot_decoder import target_limit
@@ -102,13 +103,13 @@ def _gates(data: TranslationData) -> dict[Any, Gates]:
 def _train(
     options: Options, name: str, data: TranslationData, story: Story, *, only_load: bool = False
 ) -> tuple[Transformer, Tokenizer, Pairs, History, TranslationTraining]:
-    size = QUICK_VOCABULARY if options.quick else VOCABULARY
+    size = options.vocabulary or (QUICK_VOCABULARY if options.quick else VOCABULARY)
     source = open_source(options.origin, TASK, options.models)
     tokenizer = kept_tokenizer(
         options.folder(name),
         lambda: (
             open_vocabulary(source)
-            if source
+            if source and not options.vocabulary
             else train_translation_tokenizer(data.for_vocabulary, size)
         ),
         keep=not only_load,
@@ -118,7 +119,10 @@ def _train(
     train, validation = (
         encode_pairs(tokenizer, pairs, chosen.longest) for pairs in (data.train, data.validation)
     )
-    network = begin(options, source, tokenizer.get_vocab_size())
+    respelling = None
+    if source and options.vocabulary:
+        respelling = Respelling(open_vocabulary(source), tokenizer)
+    network = begin(options, source, tokenizer.get_vocab_size(), respelling)
     if not only_load:
         story.say(f"training on {len(train)} pairs of sentences")
     closing = _encoded(tokenizer, data.closing, chosen.longest)

@@ -11,6 +11,7 @@ from export.recipes.translation_data import QUICK_TRAIN
 from export.recipes.translation_training import TranslationTraining
 from export.transfer.source import Source
 from export.transfer.translations import start_translator
+from export.transfer.vocabulary import Respelling
 
 QUICK = TranslationTraining(epochs=6, batch_tokens=800, average_decay=0.95, matrix_rate=5e-3)
 ON_GPU = TranslationTraining(epochs=12, batch_tokens=8192, r_drop=5.0, matrix_rate=5e-3)
@@ -18,15 +19,23 @@ DROPOUT_ON_GPU = 0.2
 BLOCK = 128
 
 
-def begin(options: Options, source: Source | None, vocabulary: int) -> Transformer:
-    """The network before its first step; raises TransferError where `source` does not fit."""
+def begin(
+    options: Options,
+    source: Source | None,
+    vocabulary: int,
+    respelling: Respelling | None = None,
+) -> Transformer:
+    """The network before its first step; raises TransferError where `source` does not fit.
+
+    respelling: to the vocabulary of the run, where that is not the source's.
+    """
     # The decoder looks for its best token by blocks of 128, so the table is filled up to one.
     plain = TransformerConfig(-(-vocabulary // BLOCK) * BLOCK)
     torch.manual_seed(options.seed)
     if fastest_device().type == "cuda":
         plain = replace(plain, dropout=DROPOUT_ON_GPU)
     if source is not None:
-        return start_translator(source, options.languages, plain)
+        return start_translator(source, options.languages, plain, respelling)
     if options.quick:
         plain = replace(plain, width=64, feed_forward=128, encoder_layers=2, dropout=0.0)
     return Transformer(plain)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from export.convert.transformer_graphs import transformer_graphs
 from export.networks.transformer import Transformer
-from export.quantize.shortlist import CANDIDATES, shortlist_graph
+from export.quantize.shortlist import COMMON, shortlist_graph
 from export.quantize.transformer import OUTPUT_LAYER, calibrate, quantize_transformer
 from export.recipes.translation_training import EncodedPairs, padded, token_batches
 from export.shortlist import learn_lexicon
@@ -17,7 +17,7 @@ from model_zoo.manifest import Precision, Role
 
 CALIBRATION_PAIRS = 500
 # in a smaller vocabulary there is little to leave out
-SMALLEST_VOCABULARY = 4 * CANDIDATES
+SMALLEST_VOCABULARY = 4096
 
 Variants = dict[Precision, Mapping[Role, onnx.ModelProto]]
 
@@ -32,9 +32,9 @@ def variants(network: Transformer, train: EncodedPairs, validation: EncodedPairs
     }
     vocabulary = network.config.vocabulary
     if vocabulary >= SMALLEST_VOCABULARY:
-        lexicon = learn_lexicon(train.sources, train.targets, vocabulary)
+        lexicon = learn_lexicon(train.sources, train.targets, vocabulary, [EOS_ID], COMMON)
         hidden = ranges[OUTPUT_LAYER]
-        short = shortlist_graph(network, lexicon, max(-hidden.low, hidden.high), EOS_ID)
+        short = shortlist_graph(network, lexicon, max(-hidden.low, hidden.high))
         decoder = transformer_graphs(network, short.output).decoder
         int8 |= {"decoder": quantize_transformer(decoder, ranges), "shortlist": short.graph}
     return {"fp32": {"encoder": plain.encoder, "decoder": plain.decoder}, "int8": int8}

@@ -1,4 +1,4 @@
-"""Translation networks from what was learnt before: all of it, since the vocabulary comes along."""
+"""Translation networks from what was learnt before: all of it, and the vocabulary or another."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,24 +9,33 @@ from torch import Tensor
 from export.networks.transformer import Transformer, TransformerConfig
 from export.transfer.errors import TransferError
 from export.transfer.source import Published, Source, require
+from export.transfer.vocabulary import Respelling
 from model_zoo.manifest import TranslationInput
 
 TOGETHER = "query_key_value"
 
 
 def start_translator(
-    source: Source, languages: tuple[str, str], plain: TransformerConfig
+    source: Source,
+    languages: tuple[str, str],
+    plain: TransformerConfig,
+    respelling: Respelling | None = None,
 ) -> Transformer:
     """A network of the source's sizes that translates as the source does, or as it does the other
     way round: both languages share one vocabulary.
 
-    `plain` gives what no weight tells: dropout and, of a checkpoint, heads. Raises TransferError.
+    `plain` gives what no weight tells: dropout, of a checkpoint its heads, and the size of another
+    vocabulary, whose tokens `respelling` knows. Raises TransferError.
     """
     if isinstance(source, Published):
         config, weights = _published(source, languages, plain)
     else:
         weights = dict(source.weights)
         config = _shape(source.title, weights, plain)
+    if respelling is not None:
+        config = replace(config, vocabulary=plain.vocabulary)
+        for name in ("embedding.weight", "output_bias"):
+            weights[name] = respelling.rows(weights[name], plain.vocabulary)
     network = Transformer(config)
     missing, odd = network.load_state_dict(weights, strict=False)
     absent = [name for name in missing if name != "positions"]  # a table made by rule

@@ -1,11 +1,11 @@
 """Beam search for one sentence, over rows of the decoder's slots.
 
 The search only overrules the step's choice of next tokens and copies rows where a hypothesis goes
-on from another row; appending and scoring stay the slots' work. K hypotheses, V vocabulary.
+on from another row; appending and scoring stay the slots' work. K hypotheses, C scored tokens.
 Hypotheses are ranked by mean log-probability per token, the end token included.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from service.runtime.slots import Generated, Slots
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """A hypothesis with one more token; `parent` is its place among the K before."""
+    """A hypothesis with one more token; `parent` is its place among the K before, `token` that of
+    its logit or the id itself."""
 
     parent: int
     token: int
@@ -53,11 +54,13 @@ class Beam:
 
     def _continuations(self, count: int) -> list[Continuation]:
         slots, rows = self._slots, self._rows
-        logits_KV = slots.logits_of(rows)
+        logits_KC = slots.logits_of(rows)
         # the step gives the winner's log-probability, and with it every other token's
-        taken = np.take_along_axis(logits_KV, slots.next_ids[rows][:, None], axis=1)[:, 0]
-        bases_K = slots.totals[rows] - (taken - slots.next_scores[rows])
-        return best_continuations(logits_KV, bases_K, count)
+        bases_K = slots.totals[rows] - (logits_KC.max(axis=1) - slots.next_scores[rows])
+        return [
+            replace(found, token=slots.token(rows[found.parent], found.token))
+            for found in best_continuations(logits_KC, bases_K, count)
+        ]
 
     def _completed(self, found: Continuation) -> Generated:
         row = self._rows[found.parent]
@@ -78,10 +81,10 @@ class Beam:
             slots.next_scores[row] = hypothesis.total - totals[hypothesis.parent]
 
 
-def best_continuations(logits_KV: Tensor, bases_K: Tensor, count: int) -> list[Continuation]:
+def best_continuations(logits_KC: Tensor, bases_K: Tensor, count: int) -> list[Continuation]:
     """The `count` best pairs of hypothesis and token by base + logit, best first, ties by order."""
-    tokens = np.argpartition(logits_KV, -count, axis=1)[:, -count:]
-    totals = bases_K[:, None] + np.take_along_axis(logits_KV, tokens, axis=1)
+    tokens = np.argpartition(logits_KC, -count, axis=1)[:, -count:]
+    totals = bases_K[:, None] + np.take_along_axis(logits_KC, tokens, axis=1)
     parents = np.broadcast_to(np.arange(len(bases_K))[:, None], tokens.shape)
     best = np.lexsort((tokens.ravel(), parents.ravel(), -totals.ravel()))[:count]
     return [

@@ -2,47 +2,20 @@
 
 import math
 import threading
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from model_zoo.preprocessing import TranslationInput
 from service.errors import InferenceFailed, InvalidInput
 from service.runtime.collate import check_ids
-from service.runtime.session import Abort, Session, Tensor
-from service.runtime.shortlist import WHOLE_FROM, Shortlist, candidate_count
+from service.runtime.session import Abort, Session
+from service.runtime.shortlist import Shortlist, scored_and_own
 from service.runtime.slot_decoder import DEFAULT_SLOTS, SlotDecoder, Source
 from service.runtime.slots import Generated
 from service.runtime.transformer import cache_dtype, decoder_signature, encoder_signature
 
-PROBE_TOKENS = 8
-PROBES = 7
-# The whole vocabulary is warm in the cache when it is measured, and less so later.
-WORTH_IT = 0.9
-
 # Fewer than so many newcomers are not worth an encoder run while the others wait.
 JOIN_ROWS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    """A sentence that nobody sent."""
-
-    ids: Tensor
-    beam: int = 1
-
-
-def shortest_s(run: Callable[[], None]) -> float:
-    """Seconds of the fastest of some runs: others may have been disturbed."""
-    took_s = []
-    for _ in range(PROBES):
-        began_s = time.perf_counter()
-        run()
-        took_s.append(time.perf_counter() - began_s)
-    return min(took_s)
 
 
 class Generator:
@@ -57,32 +30,22 @@ class Generator:
         shortlist: Session | None = None,
     ) -> None:
         dtype = cache_dtype(decoder.inputs)
-        count = candidate_count(decoder.inputs) if shortlist else 0
-        either_way = any(tensor.name == WHOLE_FROM.name for tensor in decoder.inputs)
+        scored, own = scored_and_own(decoder.inputs) if shortlist else (0, 0)
         encoder.expect(encoder_signature(spec, dtype))
-        decoder.expect(decoder_signature(spec, dtype, count, either_way=either_way))
-        self._shortlist = Shortlist(shortlist, spec, count) if shortlist else None
-        self._scored = count or spec.vocabulary
-        self._sessions = [one for one in (encoder, decoder, shortlist) if one is not None]
+        decoder.expect(decoder_signature(spec, dtype, scored, own))
+        # it gives all that it holds: its session may go
+        self._shortlist = Shortlist(shortlist, spec, scored, own) if shortlist else None
+        self._scored = scored or spec.vocabulary
         self._encoder = encoder
         self._decoder = decoder
         self._spec = spec
         self._slots = slots
         self._threads = threading.local()
-        self._whole_from: Tensor | None = None
-        if either_way:
-            self._whole_from = np.ones(1, np.int64)
-            self._whole_from[0] = self._rows_for_whole()
-
-    @property
-    def whole_from(self) -> int | None:
-        """From how many rows on a step multiplies with the whole vocabulary; None: not told."""
-        return None if self._whole_from is None else int(self._whole_from[0])
 
     @property
     def placement(self) -> Mapping[str, int]:
-        """Nodes of all graphs by the provider that runs them."""
-        return sum((Counter(session.placement) for session in self._sessions), Counter())
+        """Nodes of both graphs by the provider that runs them."""
+        return Counter(self._encoder.placement) + Counter(self._decoder.placement)
 
     def open_decoder(self) -> SlotDecoder:
         """A decoder of its own for one thread, over the sessions that all share."""
@@ -92,23 +55,7 @@ class Generator:
             self._spec,
             self._slots,
             shortlist=self._shortlist,
-            whole_from=self._whole_from,
         )
-
-    def _rows_for_whole(self) -> int:
-        """From how many rows on this processor is faster with the whole vocabulary."""
-        assert self._whole_from is not None
-        decoder, rows = self.open_decoder(), 1
-        probe = _Probe(np.full(PROBE_TOKENS, self._spec.eos_id, np.int64))
-        while rows < self._slots:
-            rows = min(2 * rows, self._slots)
-            decoder.admit([probe] * (rows - decoder.active))
-            self._whole_from[0] = rows
-            together_s = shortest_s(decoder.rehearse)
-            self._whole_from[0] = rows + 1
-            if together_s < WORTH_IT * shortest_s(decoder.rehearse):
-                return rows
-        return self._slots + 1
 
     def check(self, features: Source) -> None:
         """Raise InvalidInput for an item that would spoil a batch."""

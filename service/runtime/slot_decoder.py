@@ -11,7 +11,7 @@ from model_zoo.preprocessing import TranslationInput
 from service.runtime.beam import Beam
 from service.runtime.collate import group_rows, pack_ids
 from service.runtime.session import Abort, Binding, Session, Tensor
-from service.runtime.shortlist import WHOLE_FROM, Candidates, Shortlist
+from service.runtime.shortlist import Candidates, Shortlist
 from service.runtime.slots import Generated, Slots
 from service.runtime.transformer import ENCODER_INPUTS, cache_dtype, cross_outputs
 
@@ -43,8 +43,7 @@ NOBODY = Tenant(-1, [])
 class SlotDecoder:
     """Rows of any age, one step at a time. For one thread; the sessions may be shared.
 
-    `whole_from`, where the decoder takes it, may be changed between steps. `greedy=False` searches
-    width 1 by the beam's code too, which must change nothing.
+    `greedy=False` searches width 1 by the beam's code too, which must change nothing.
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class SlotDecoder:
         capacity: int = DEFAULT_SLOTS,
         *,
         shortlist: Shortlist | None = None,
-        whole_from: Tensor | None = None,
         greedy: bool = True,
     ) -> None:
         self._encoder = encoder
@@ -63,7 +61,6 @@ class SlotDecoder:
         self._spec = spec
         self._greedy = greedy
         self._shortlist = shortlist
-        self.whole_from = whole_from
         self._candidates: Candidates | None = None
         if shortlist is not None:
             self._candidates = Candidates(shortlist, capacity)
@@ -115,7 +112,7 @@ class SlotDecoder:
         found = self._encoder.run(dict(zip(ENCODER_INPUTS, packed, strict=True)), names, abort)
         cross = [found[name] for name in names]
         ids, _, segments = packed
-        chosen = None if self._shortlist is None else self._shortlist.of(ids, segments, abort)
+        chosen = None if self._shortlist is None else self._shortlist.of(ids, segments)
         ends = np.cumsum([len(source.ids) for source in sources]).tolist()
         starts = [0, *ends[:-1]]
         tickets = []
@@ -149,7 +146,7 @@ class SlotDecoder:
 
         Raises InferenceFailed, or Cancelled by `abort`; then `clear` is all that may follow.
         """
-        self._prepare()
+        self._close_holes()
         self._decoder.run_bound(self._binding(logits=bool(self._beams)), abort)
         for beam in self._beams.values():
             beam.choose()
@@ -158,18 +155,6 @@ class SlotDecoder:
         for ticket, _ in done:
             self.evict(ticket)
         return done
-
-    def rehearse(self) -> None:
-        """Run the next step and forget what it found, to see how long it takes."""
-        self._prepare()
-        self._decoder.run_bound(self._binding(logits=False))
-
-    def _prepare(self) -> None:
-        self._close_holes()
-        rows = self._slots.count
-        takes_whole = self.whole_from is not None and rows >= self.whole_from[0]
-        if self._candidates is not None and not takes_whole:
-            self._candidates.bring_weights(rows)
 
     def _finished_greedy(self) -> Iterator[tuple[int, Generated]]:
         for row in self._slots.ended():
@@ -216,9 +201,8 @@ class SlotDecoder:
         # binding anew costs more than a small step, so there is one for each number of rows
         key = (self._slots.count, logits)
         if key not in self._bindings:
-            extra = {} if self.whole_from is None else {WHOLE_FROM.name: self.whole_from}
             self._bindings[key] = self._decoder.bind(
-                self._slots.inputs() | extra, self._slots.outputs(logits=logits)
+                self._slots.inputs(), self._slots.outputs(logits=logits)
             )
         return self._bindings[key]
 

@@ -190,7 +190,7 @@ class Slots:
         named: dict[str, Tensor] = {"next_ids": self.next_ids, "next_scores": self.next_scores}
         if logits:
             if self.logits is None:
-                scored = self._candidates.count if self._candidates else self._spec.vocabulary
+                scored = self._candidates.scored if self._candidates else self._spec.vocabulary
                 self.logits = np.zeros((self.capacity, scored), np.float32)
             named["logits"] = self.logits
         caches = self._caches()
@@ -200,10 +200,13 @@ class Slots:
         return {name: array[: self.count] for name, array in named.items()}
 
     def logits_of(self, rows: Sequence[int]) -> Tensor:
-        """Logits [K, V] of these rows, after a step that was asked for logits."""
+        """Logits [K, C] of these rows, after a step that was asked for logits."""
         assert self.logits is not None
-        found = self.logits[list(rows)]
-        return self._candidates.spread(rows, found) if self._candidates else found
+        return self.logits[list(rows)]
+
+    def token(self, row: int, place: int) -> int:
+        """The token whose logit stands at this place."""
+        return self._candidates.token(row, place) if self._candidates else place
 
     def _caches(self) -> dict[str, Tensor]:
         """The decoder's tensors by name, each a view [capacity, ...] of its part of the memory."""

@@ -9,7 +9,7 @@ positions, V vocabulary.
 from collections.abc import Sequence
 
 from model_zoo.preprocessing import TranslationInput
-from service.runtime.shortlist import WHOLE_FROM, candidate_types
+from service.runtime.shortlist import candidate_types
 from service.runtime.signature import Signature, TensorType
 
 ENCODER_INPUTS = ("input_ids", "position_ids", "segment_ids")
@@ -44,13 +44,13 @@ def cross_outputs(spec: TranslationInput) -> tuple[str, ...]:
 def decoder_signature(
     spec: TranslationInput,
     dtype: str = "float32",
-    candidates: int = 0,
-    *,
-    either_way: bool = False,
+    scored: int = 0,
+    own: int = 0,
 ) -> Signature:
     """One step: the newest token of every row and the caches in; the next token out.
 
-    either_way: it is told from how many rows on to multiply with the whole vocabulary.
+    scored: how many tokens each row chooses among, and own: how many of them it brings along; 0:
+    all of the vocabulary, and none.
     """
     shapes: dict[str, tuple[int | str, ...]] = {
         **dict.fromkeys(PAST, ("B", spec.heads, "T", spec.head_size)),
@@ -62,14 +62,13 @@ def decoder_signature(
         "decoder",
         (
             *(TensorType(name, "int64", ("B",)) for name in DECODER_INPUTS),
-            *(candidate_types(spec, candidates) if candidates else ()),
-            *([WHOLE_FROM] if either_way else []),
+            *(candidate_types(spec, scored, own) if own else ()),
             *(TensorType(f"{n}.{i}", dtype, shape) for i in layers for n, shape in shapes.items()),
         ),
         (
             TensorType("next_ids", "int64", ("B",)),
             TensorType("next_scores", "float32", ("B",)),
-            TensorType("logits", "float32", ("B", candidates or spec.vocabulary)),
+            TensorType("logits", "float32", ("B", scored or spec.vocabulary)),
             *(
                 TensorType(f"{name}.{i}", dtype, shapes[twin])
                 for i in layers

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from bench.agreement import tokens
-from bench.ctranslate2_model import write
+from bench.ctranslate2_model import vocabulary_map, write
 from export.convert.transformer_graphs import transformer_graphs
 from service.runtime.generate import Generator
 from service.runtime.session import open_session
@@ -73,3 +73,13 @@ def test_every_weight_counts(tmp_path: Path, graph: int) -> None:
         folder = tmp_path / str(place)
         write(pair[0], pair[1], SPEC, folder)
         assert (folder / "model.bin").read_bytes() != before, one.name
+
+
+def test_a_vocabulary_map_has_the_common_tokens_and_each_source_tokens_likeliest() -> None:
+    tables = {
+        "common_ids": np.array([2, 7]),
+        "likely_ids": np.array([np.arange(20, 30), np.arange(30, 40), np.arange(40, 50)]),
+        "likely_chances": np.array([[9] * 10, [9, 8] + [0] * 8, [0] * 10]),
+    }
+    expected = ["\tt2 t7", "t0\tt20 t21 t22 t23 t24 t25 t26 t27", "t1\tt30 t31"]
+    assert vocabulary_map(tables).splitlines() == expected

@@ -55,10 +55,11 @@ def test_the_same_run_may_go_on(tmp_path: Path) -> None:
         ({"seed": 2}, 0),
         ({"languages": ("de", "en")}, 0),
         ({"rate": 0.3}, 0),
+        ({"vocabulary": 8192}, 0),
         ({"teachers": ("cifar10-resnet",)}, 0),
         ({}, 1),
     ],
-    ids=["quick", "seed", "languages", "rate", "teachers", "data"],
+    ids=["quick", "seed", "languages", "rate", "vocabulary", "teachers", "data"],
 )
 def test_a_run_on_other_data_or_options_is_refused_until_a_fresh_start(
     tmp_path: Path, change: dict[str, Any], seed: int
@@ -72,7 +73,7 @@ def test_a_run_on_other_data_or_options_is_refused_until_a_fresh_start(
     other.claim("a", opinions(10, seed).source)
 
 
-@pytest.mark.parametrize("untold", ["rate", "teachers"])
+@pytest.mark.parametrize("untold", ["rate", "vocabulary", "teachers"])
 def test_a_note_of_before_something_was_noted_is_of_a_run_without_it(
     tmp_path: Path, untold: str
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_checkpoint_without_a_note_is_taken_as_ones_own(tmp_path: Path) -> Non
     [
         {"origin": "reviews-lstm"},
         {"origin": "reviews-lstm", "rate": 0.3},
+        {"vocabulary": 8192},
         {"teachers": ("cifar10-resnet",)},
         {"text_network": "gru"},
         {"image_network": "mlp"},

@@ -1,4 +1,6 @@
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +17,17 @@ from export.quantize.weights import LARGEST
 from service.runtime.generate import Generator
 from service.runtime.session import open_session
 from tests.export.stepping import encode, forced_logits, serialized
-from tests.export.tiny_networks import BOS, PAD, SPEC, Ids, Source, ids, sentences, transformer
+from tests.export.tiny_networks import (
+    BOS,
+    PAD,
+    SPEC,
+    TRANSLATIONS,
+    Ids,
+    Source,
+    ids,
+    sentences,
+    transformer,
+)
 
 LENGTHS = (1, 2, 3, 7, 12, 5, 20, 9, 40, 4, 6, 30)
 
@@ -180,6 +192,32 @@ def test_a_translation_does_not_depend_on_who_shares_the_batch(int8: Transformer
     assert [answer.ids for answer in together] == [answer.ids for answer in alone]
     scores = [answer.score for answer in alone]
     assert [answer.score for answer in together] == pytest.approx(scores, abs=1e-5)
+
+
+def constants(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def test_tokens_are_embedded_from_bytes_each_with_a_scale_of_its_own(
+    fp32: TransformerGraphs, int8: TransformerGraphs
+) -> None:
+    for before, after in ((fp32.encoder, int8.encoder), (fp32.decoder, int8.decoder)):
+        known, held = constants(before)["embedding"], constants(after)
+        assert "embedding" not in held
+        rows, scales = held["embedding_bytes"], held["embedding_scales"]
+        assert (rows.dtype, rows.shape, scales.shape) == (np.uint8, known.shape, (len(known), 1))
+        found = (rows.astype(np.float32) - 128) * scales
+        assert (np.abs(found - known) <= 0.501 * scales).all()
+        assert (rows.astype(np.int16) - 128).max() == 127
+
+
+def test_a_width_that_the_operator_does_not_know_keeps_its_embedding() -> None:
+    torch.manual_seed(0)
+    odd = Transformer(replace(TRANSLATIONS, width=48)).eval()
+    pairs = [(torch.tensor([[5, 2]]), torch.tensor([[1, 7]]))]
+    graph = quantize_transformer(transformer_graphs(odd).encoder, calibrate(odd, pairs, PAD))
+    assert constants(graph)["embedding"].dtype == np.float32
+    encode(graph, sentences([4]))
 
 
 def test_the_files_shrink(fp32: TransformerGraphs, int8: TransformerGraphs) -> None:

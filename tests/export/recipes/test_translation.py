@@ -106,6 +106,18 @@ def test_a_run_that_stopped_in_its_first_epoch_is_not_trained_to_be_judged(
     assert contents(options) == before
 
 
+@pytest.mark.parametrize(("asked_for", "known", "rows"), [(None, 320, 384), (390, 390, 512)])
+def test_who_begins_with_another_has_its_vocabulary_unless_told_otherwise(
+    options: Options, asked_for: int | None, known: int, rows: int
+) -> None:
+    train(options)
+    origin = str(options.folder(NAME) / "checkpoint.pt")
+    later = replace(options, origin=origin, vocabulary=asked_for)
+    network, tokenizer, *_ = translation._train(later, "later", DATA, Story("test"))
+    assert tokenizer.get_vocab_size() == known
+    assert network.config.vocabulary == len(network.embedding.weight) == rows
+
+
 def test_pairs_that_return_in_later_epochs_are_encoded_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

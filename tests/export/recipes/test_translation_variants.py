@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from export.networks.transformer import Transformer
-from export.quantize.shortlist import CANDIDATES
+from export.quantize.shortlist import COMMON, OWN
 from export.recipes.translation_training import EncodedPairs
 from export.recipes.translation_variants import SMALLEST_VOCABULARY, variants
 from service.runtime.generate import Generator
 from service.runtime.session import open_session
 from service.runtime.shortlist import Shortlist
-from tests.export.tiny_networks import EOS, SPEC, TRANSLATIONS, Ids, Source
+from tests.export.tiny_networks import EOS, SPEC, TRANSLATIONS, Source
 
 
 def pairs(vocabulary: int) -> EncodedPairs:
@@ -52,9 +52,14 @@ def test_the_shortlist_knows_the_words_of_the_training_pairs() -> None:
     graphs = variants(network(SMALLEST_VOCABULARY), known, known)["int8"]
     opened = {role: open_session(graph.SerializeToString()) for role, graph in graphs.items()}
     spec = SPEC.model_copy(update={"vocabulary": SMALLEST_VOCABULARY})
-    shortlist = Shortlist(opened["shortlist"], spec, CANDIDATES)
-    source: Ids = known.sources[0]
-    (found,) = shortlist.of(source, np.zeros_like(source)).tolist()
-    assert set(known.targets[0]) <= set(found)
+    shortlist = Shortlist(opened["shortlist"], spec, COMMON + OWN, OWN)
+    common = set(shortlist.common_ids.tolist())
+    assert EOS in common
+    needed = 0
+    for source, target in zip(known.sources[:40], known.targets[:40], strict=True):
+        (own,) = shortlist.of(source, np.zeros_like(source)).tolist()
+        needed += len(set(own) & set(target.tolist()))
+        assert set(target.tolist()) <= {*own, *common}
+    assert needed > 20
     runner = Generator(opened["encoder"], opened["decoder"], spec, 4, opened["shortlist"])
-    assert len(runner.run([Source(source)])) == 1
+    assert len(runner.run([Source(known.sources[0])])) == 1
