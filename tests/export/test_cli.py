@@ -10,6 +10,8 @@ import torch
 from export.cli import main
 from export.command_line import EXAMPLES, TASKS
 from export.datasets.generated import opinions
+from export.options import Options
+from export.recipes import translation
 from model_zoo.catalog import Catalog
 
 pytestmark = pytest.mark.timeout(300)
@@ -72,6 +74,28 @@ def test_a_rate_is_a_share(capsys: pytest.CaptureFixture[str], rate: str) -> Non
 
 def test_a_rate_needs_something_to_begin_with(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--from" in usage_error(capsys, "image-classification", "--rate", "0.5")
+
+
+@pytest.mark.parametrize(("words", "known"), [([], None), (["--vocabulary", "16384"], 16384)])
+def test_the_vocabulary_is_the_recipes_unless_told_otherwise(
+    export: CommandLine, monkeypatch: pytest.MonkeyPatch, words: list[str], known: int | None
+) -> None:
+    asked: list[Options] = []
+
+    def make(options: Options) -> str:
+        asked.append(options)
+        return "published"
+
+    monkeypatch.setattr(translation, "make", make)
+    assert export("translation", *words) == 0
+    assert export.out == "published\n"
+    assert [options.vocabulary for options in asked] == [known]
+
+
+@pytest.mark.parametrize("size", ["0", "-5", "many", "4e3"])
+def test_a_vocabulary_is_a_number_of_tokens(capsys: pytest.CaptureFixture[str], size: str) -> None:
+    said = usage_error(capsys, "translation", f"--vocabulary={size}")
+    assert f"'{size}' is not a whole number above 0" in said
 
 
 def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
