@@ -16,10 +16,10 @@ from service.runtime.shortlist import Shortlist
 from tests.export.tiny_networks import EOS, SPEC, TRANSLATIONS, Source
 
 
-def pairs(vocabulary: int) -> EncodedPairs:
+def pairs(vocabulary: int, count: int = 400) -> EncodedPairs:
     """Each source token n stands for the target token n + 1."""
     random = np.random.default_rng(1)
-    bodies = [random.integers(3, vocabulary - 1, 6) for _ in range(400)]
+    bodies = [random.integers(3, vocabulary - 1, 6) for _ in range(count)]
     return EncodedPairs(
         [np.append(body, EOS) for body in bodies], [np.append(body + 1, EOS) for body in bodies]
     )
@@ -48,7 +48,7 @@ def test_only_a_large_vocabulary_is_cut_short_and_only_in_int8(
 
 
 def test_the_shortlist_knows_the_words_of_the_training_pairs() -> None:
-    known = pairs(SMALLEST_VOCABULARY)
+    known = pairs(SMALLEST_VOCABULARY, 1000)  # so many that not all their tokens are common
     graphs = variants(network(SMALLEST_VOCABULARY), known, known)["int8"]
     opened = {role: open_session(graph.SerializeToString()) for role, graph in graphs.items()}
     spec = SPEC.model_copy(update={"vocabulary": SMALLEST_VOCABULARY})
