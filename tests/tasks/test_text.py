@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from service.errors import InvalidInput
 from service.tasks.text import TextTokenizer, clean
+from service.tasks.words import KnownWords
 from tests.tasks.samples import EOS, SENTENCES, byte_level_tokenizer, word_piece_tokenizer
 
 
@@ -16,6 +17,16 @@ def test_ids_are_those_of_the_tokenizer() -> None:
     assert encoding.ids.tolist() == expected
     assert encoding.ids.dtype == np.int64
     assert not encoding.truncated
+
+
+def test_words_that_are_known_are_not_tokenized_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: dict[str, list[int] | None] = {"known words": [7, 8, 9], "strange ones": None}
+    monkeypatch.setattr(KnownWords, "ids", lambda _, text: answers[text])
+    tokenizer = TextTokenizer(byte_level_tokenizer())
+    assert tokenizer.plain_ids("known words") == [7, 8, 9]
+    assert tokenizer.encode("known words", 2).ids.tolist() == [7, 8]
+    whole = Tokenizer.from_buffer(byte_level_tokenizer()).encode("strange ones")
+    assert tokenizer.plain_ids("strange ones") == whole.ids
 
 
 def test_a_long_text_keeps_its_beginning_and_tells_so() -> None:

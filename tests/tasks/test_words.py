@@ -1,0 +1,216 @@
+"""Words that were read before have the very ids that the tokenizer gives to the whole text."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers.normalizers import BertNormalizer, Normalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, PreTokenizer
+
+from service.tasks import words
+from service.tasks.words import LONGEST, Cut, KnownWords, known_words
+
+COMMON = "nstable <br/>'-.,0 \n\téßÉ’“ü"
+RARE = "\r\x0b\x0c\x00\x1c\x7f\x85\x96\xa0ªµ½²´£ÆØ×…€狗\u0301\u200bﬁ"
+JOINTS = [
+    " n't",
+    "n't ",
+    "<br />",
+    "<br\n/>",
+    "'s",
+    "'LL",
+    "''",
+    "``",
+    "-lrb-",
+    "-LRB-",
+    "  ",
+    "Th",
+]
+
+
+def texts(count: int, seed: int, rare: float = 0.005) -> list[str]:
+    """Of pieces that lie on the borders of the rules."""
+    chance = random.Random(seed)
+
+    def piece() -> str:
+        if chance.random() < rare:
+            return chance.choice(RARE)
+        return chance.choice(JOINTS) if chance.random() < 0.2 else chance.choice(COMMON)
+
+    return ["".join(piece() for _ in range(chance.randrange(1, 30))) for _ in range(count)]
+
+
+def trained(
+    normalizer: Normalizer | None, pre_tokenizer: PreTokenizer, *, by_bytes: bool = False
+) -> Tokenizer:
+    """Knows every character and many joints, so that no difference hides behind <unk>."""
+    trainer: Any
+    if by_bytes:
+        tokenizer = Tokenizer(models.BPE())
+        trainer = trainers.BpeTrainer(
+            vocab_size=700, initial_alphabet=ByteLevel.alphabet(), show_progress=False
+        )
+    else:
+        tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=700, special_tokens=["<unk>"], show_progress=False
+        )
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.train_from_iterator(texts(2000, 0, rare=0.1), trainer)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+REVIEWS = normalizers.Sequence(
+    [
+        normalizers.Replace(Regex(r"<br\s*/?>"), " "),
+        BertNormalizer(lowercase=True),
+        normalizers.Replace(Regex(r"\s+n't\b"), "n't"),
+        normalizers.Replace("-lrb-", "("),
+        normalizers.Replace("''", '"'),
+    ]
+)
+KINDS = {
+    "reviews": (REVIEWS, BertPreTokenizer(), False),
+    "bert": (BertNormalizer(lowercase=True), BertPreTokenizer(), False),
+    "bert, cased": (BertNormalizer(lowercase=False), BertPreTokenizer(), False),
+    "bert, not cleaned": (BertNormalizer(clean_text=False), BertPreTokenizer(), False),
+    "spaces in a pattern": (
+        normalizers.Sequence([BertNormalizer(), normalizers.Replace(" n't", "n't")]),
+        BertPreTokenizer(),
+        False,
+    ),
+    "plain": (None, pre_tokenizers.Whitespace(), False),
+    "between spaces": (normalizers.Lowercase(), pre_tokenizers.WhitespaceSplit(), False),
+    "composed": (
+        normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]),
+        BertPreTokenizer(),
+        False,
+    ),
+    "bytes": (normalizers.NFC(), ByteLevel(add_prefix_space=True), True),
+    "bytes, as they are": (None, ByteLevel(add_prefix_space=False), True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_ids_are_those_of_the_whole_text(kind: str) -> None:
+    normalizer, pre_tokenizer, by_bytes = KINDS[kind]
+    tokenizer = trained(normalizer, pre_tokenizer, by_bytes=by_bytes)
+    known = known_words(tokenizer)
+    assert known is not None
+    some = texts(3000, 1)
+    for text in (*some, *some[:500]):
+        found = known.ids(text)
+        if found is not None:
+            assert found == tokenizer.encode(text, add_special_tokens=False).ids, repr(text)
+    plain = [
+        text for text in some if text.isascii() and not re.search(r"[\x00-\x08\x0b-\x1f]", text)
+    ]
+    assert len(plain) > 50
+    assert None not in map(known.ids, (text.replace("\x7f", "") or "a" for text in plain))
+
+
+def test_reviews_with_accents_and_odd_signs_are_cut_too() -> None:
+    known = known_words(trained(REVIEWS, BertPreTokenizer()))
+    assert known is not None
+    assert known.ids("A cliché’s\x96 £5…") is not None
+    for strange in ("½", "²", "\x1c", "狗", "e\u0301", ""):
+        assert known.ids(strange) is None
+
+
+def test_german_and_typesetters_signs_are_cut_for_a_tokenizer_of_bytes() -> None:
+    known = known_words(trained(normalizers.NFC(), ByteLevel(), by_bytes=True))
+    assert known is not None
+    assert known.ids("Schöne Grüße – „Übung“ für 5 €…") is not None
+    for strange in ("½", "ª", "×", "\x0b", "狗", "e\u0301", ""):
+        assert known.ids(strange) is None
+
+
+UNKNOWN = {
+    "other normalizer": (normalizers.NFKC(), ByteLevel(), True),
+    "another pattern": (None, ByteLevel(use_regex=False), True),
+    "spaces that stay": (None, pre_tokenizers.Metaspace(), False),
+    "steps of cutting": (
+        None,
+        pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Digits()]),
+        False,
+    ),
+    "strip": (normalizers.Strip(), BertPreTokenizer(), False),
+    "class in a pattern": (normalizers.Replace(Regex(r"[a-c]"), "x"), BertPreTokenizer(), False),
+    "pattern of nothing": (normalizers.Replace(Regex(r"\s*"), "x"), BertPreTokenizer(), False),
+    "nothing": (normalizers.Replace("", "x"), BertPreTokenizer(), False),
+    "border": (normalizers.Replace(Regex(r"\b"), "x"), BertPreTokenizer(), False),
+    "greed": (normalizers.Replace(Regex(r"a++"), "x"), BertPreTokenizer(), False),
+    "strange in its place": (normalizers.Replace("a", "\x1c"), BertPreTokenizer(), False),
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_other_tokenizers_read_whole_texts(kind: str) -> None:
+    normalizer, pre_tokenizer, by_bytes = UNKNOWN[kind]
+    assert known_words(trained(normalizer, pre_tokenizer, by_bytes=by_bytes)) is None
+
+
+def test_words_that_cross_spaces_or_come_by_chance_are_read_whole() -> None:
+    crossing = trained(None, pre_tokenizers.Whitespace())
+    crossing.add_tokens(["New York"])
+    assert known_words(crossing) is None
+    tokenizer = Tokenizer(models.BPE(dropout=0.1))
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    assert known_words(tokenizer) is None
+    assert known_words(Tokenizer(models.BPE())) is None
+
+
+@dataclass
+class Found:
+    ids: list[int]
+
+
+@dataclass
+class Reader:
+    """A word's id is its length; remembers what it was asked for."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def encode_batch_fast(self, batch: Sequence[str], *, add_special_tokens: bool) -> list[Found]:
+        assert not add_special_tokens
+        self.asked += batch
+        return [Found([len(word)]) for word in batch]
+
+
+def spying() -> tuple[KnownWords, Reader]:
+    reader = Reader()
+    return KnownWords(Cut(re.compile("!"), str.split, cast(Tokenizer, reader))), reader
+
+
+def test_a_word_is_read_once() -> None:
+    known, reader = spying()
+    assert known.ids("a dog sees a cat") == [1, 3, 4, 1, 3]
+    assert known.ids("cat sees bird") == [3, 4, 4]
+    assert reader.asked == ["a", "dog", "sees", "cat", "bird"]
+
+
+def test_words_that_nobody_sends_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "MOST", 3)
+    known, reader = spying()
+    known.ids("a dog sees")
+    assert known.ids("a horse") == [1, 5]  # the others are the older ones now
+    assert reader.asked == ["a", "dog", "sees", "horse"]
+    known.ids("dog eats")
+    assert known.ids("a bird") == [1, 4]  # "a" was asked for meanwhile, "sees" was not
+    assert known.ids("sees dog") == [4, 3]
+    assert reader.asked == ["a", "dog", "sees", "horse", "eats", "bird", "sees"]
+
+
+def test_long_words_are_not_kept() -> None:
+    known, reader = spying()
+    assert known.ids("x" * LONGEST) == [LONGEST]
+    assert known.ids("a " + "x" * (LONGEST + 1)) is None
+    assert known.ids("a! b") is None
+    assert reader.asked == ["x" * LONGEST]
