@@ -57,6 +57,8 @@ def test_a_source_token_has_its_likeliest_targets_first_and_no_common_one() -> N
     assert found.targets.shape == found.chances.shape == (VOCABULARY, LIKELY)
     assert (np.diff(found.chances, axis=1) <= 0).all()
     assert not np.isin(found.targets, [2, 5]).any()
+    padding_too = learn_lexicon(SOURCES, TARGETS, VOCABULARY, [0], 2)
+    assert not np.isin(padding_too.targets, [0]).any()
     expected = probabilities()
     assert found.chances[2, :2].tolist() == pytest.approx([expected[2, 6], expected[2, 7]])
     assert not found.chances[[0, 4, 11]].any()
