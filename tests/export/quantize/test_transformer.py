@@ -212,9 +212,12 @@ def test_tokens_are_embedded_from_bytes_each_with_a_scale_of_its_own(
         assert (rows.astype(np.int16) - 128).max() == 127
 
 
-def test_a_width_that_the_operator_does_not_know_keeps_its_embedding() -> None:
+@pytest.mark.parametrize(("width", "heads"), [(48, 2), (8, 1)])
+def test_a_width_that_the_operator_does_not_know_keeps_its_embedding(
+    width: int, heads: int
+) -> None:
     torch.manual_seed(0)
-    odd = Transformer(replace(TRANSLATIONS, width=48)).eval()
+    odd = Transformer(replace(TRANSLATIONS, width=width, heads=heads)).eval()
     pairs = [(torch.tensor([[5, 2]]), torch.tensor([[1, 7]]))]
     graph = quantize_transformer(transformer_graphs(odd).encoder, calibrate(odd, pairs, PAD))
     assert constants(graph)["embedding"].dtype == np.float32
