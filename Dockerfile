@@ -90,13 +90,15 @@ LABEL org.opencontainers.image.title="Slipway" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/slipway /opt/slipway
-# Telemetry of ONNX Runtime is on by default. Nothing is ever written but to /tmp.
+# Telemetry of ONNX Runtime is on by default. Nothing is ever written but to /tmp. Memory comes in
+# pages of 2 MiB where the kernel gives them to who asks.
 ENV PATH=/opt/slipway/bin:$PATH \
     HOME=/tmp \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONPYCACHEPREFIX=/opt/slipway/bytecode \
     ORT_DISABLE_TELEMETRY=1 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
     SLIPWAY_HOST=0.0.0.0 \
     SLIPWAY_MODELS=/models
 WORKDIR /models

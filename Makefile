@@ -23,6 +23,10 @@ COMPILE := $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --strip-extras
 # ONNX Runtime's telemetry is on by default; Slipway's is not there at all.
 export ORT_DISABLE_TELEMETRY := 1
 
+# Weights and activations in pages of 2 MiB, where Linux gives them to who asks: fewer misses of the
+# table that finds memory; see docs/tuning.md.
+serve bench: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+
 # What the head of a lock file names as its maker.
 export CUSTOM_COMPILE_COMMAND := make lock
 
