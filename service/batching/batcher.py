@@ -126,14 +126,15 @@ class Batcher(Generic[P, R]):
         """How many items ended in which way since the start."""
         return self._checkout.ledger.outcomes
 
-    def refusal(self, priority: Priority, spare_s: float) -> ServiceError | None:
-        """Why a request that is to be answered within `spare_s` need not even be read; else None.
+    def refusal(self, priority: Priority, spare_s: float, cost: int = 1) -> ServiceError | None:
+        """Why a request that is to be answered within `spare_s`, with a part of this cost or more,
+        need not even be read; else None.
 
         What is returned is counted as one item that was shed. On the event loop, like `submit`.
         """
         if self._in_flight.keeps_answers:  # one of them may be what is asked
             return None
-        refusal = self._reception.refusal(priority, spare_s)
+        refusal = self._reception.refusal(priority, spare_s, cost)
         if refusal is not None:
             self._checkout.ledger.count("shed", 1)
         return refusal

@@ -37,6 +37,15 @@ class Seated(NamedTuple, Generic[P]):
     new: Sequence[QueuedItem[P]]
 
 
+class Told(NamedTuple):
+    """What the last one was told who was refused, and what was so then: who costs no less is told
+    the same."""
+
+    asked: tuple[Priority, float, int]
+    cost: int
+    error: ServiceError
+
+
 class Reception(Generic[P]):
     """Used on the event loop alone; `chance` tells numbers in 0..1."""
 
@@ -58,8 +67,7 @@ class Reception(Generic[P]):
         self._workers = workers
         self._chance = chance
         self._listener = listener
-        # What the last one was told who was refused, and what was so then.
-        self._told: tuple[tuple[Priority, float, int], ServiceError] | None = None
+        self._told: Told | None = None
 
     def queue_s(self, priority: Priority = "bulk") -> float:
         """Predicted seconds until all that waits before a newcomer is taken."""
@@ -115,19 +123,20 @@ class Reception(Generic[P]):
             return None
         return self._overloaded(_full(len(self._line), self._policy), self.queue_s())
 
-    def refusal(self, priority: Priority, spare_s: float) -> ServiceError | None:
-        """Why even the smallest item would be refused now; None if one may come in.
+    def refusal(self, priority: Priority, spare_s: float, cost: int) -> ServiceError | None:
+        """Why an item of this cost or more would be refused now; None if it may come in.
 
         Until somebody comes, is taken or leaves, all who ask the same get the same error.
         """
-        asked = (priority, spare_s, self._line.changes)
-        if self._told is not None and self._told[0] == asked:
-            return self._told[1]
-        found = self._refusal(priority, spare_s)
-        self._told = None if found is None else (asked, found)
+        asked, told = (priority, spare_s, self._line.changes), self._told
+        if told is not None and told.asked == asked and told.cost <= cost:
+            return told.error
+        found = self._refusal(priority, spare_s, cost)
+        if found is not None:
+            self._told = Told(asked, cost, found)
         return found
 
-    def _refusal(self, priority: Priority, spare_s: float) -> ServiceError | None:
+    def _refusal(self, priority: Priority, spare_s: float, cost: int) -> ServiceError | None:
         if not self._line.accepting:
             return NotReady(LEAVING)
         waiting = len(self._line)
@@ -136,7 +145,7 @@ class Reception(Generic[P]):
         if not waiting or not self._pace.trusted:
             return None
         before_s = self._line.running_s / self._workers + self.queue_s(priority)
-        stay_s = self._pace.run_s(self._company(1), 1)
+        stay_s = self._pace.run_s(self._company(1), cost)
         found = objection(self._policy, Outlook(before_s, stay_s, spare_s))
         return self._overloaded(*found) if found else None
 

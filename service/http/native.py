@@ -13,13 +13,20 @@ from service.http.edge import Door, Refused
 from service.http.exchange import Asked, Exchange, event_of
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
-from service.http.schemas import Call, SentimentCall, TranslateCall, parse_fields, parse_json
+from service.http.schemas import (
+    Call,
+    SentimentCall,
+    TranslateCall,
+    parse_fields,
+    parse_json,
+    text_alone,
+)
 from service.predictor import Progress, predict
 from service.repository.live import LiveModel
 from service.repository.models import Models
 from service.tasks.base import TranslationText
 
-# Longer texts are parsed in a thread, so that nobody else waits for it.
+# Longer bodies are parsed in a thread, so that nobody else waits for it.
 ON_LOOP_BYTES = 16 << 10
 
 # What chooses between models in a body of JSON; the last one may be how any of them is written.
@@ -62,8 +69,17 @@ class NativeApi:
         self._timeout_s = timeout_s
 
     def door(self, task: Task) -> Door:
-        """Refuses what the model of this task would refuse, whatever the body asks of it."""
+        """Refuses what the model of this task would refuse, as far as a look at the body tells."""
         reads_json = task != "image-classification"
+        is_text = task == "text-classification"
+
+        def least_cost(live: LiveModel, body: bytes | None) -> int:
+            if not reads_json or body is None or len(body) > ON_LOOP_BYTES:
+                return 1
+            text = text_alone(body)
+            if text is None:
+                return 1
+            return live.task.least_cost(text if is_text else TranslationText(text))
 
         def refusal(asked: Asked, body: bytes | None) -> Refused | None:
             live = self._models.only(task)
@@ -72,7 +88,7 @@ class NativeApi:
             if live is None or asked.query_string:  # the query may name something else
                 return None
             spare_s = min(asked.timeout_s, self._timeout_s)
-            found = live.batcher.refusal(asked.priority, spare_s)
+            found = live.batcher.refusal(asked.priority, spare_s, least_cost(live, body))
             return None if found is None else Refused(found, live.name, live.version)
 
         return refusal

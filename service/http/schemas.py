@@ -161,6 +161,10 @@ class ProblemAnswer(BaseModel):
 
 AnyCall = TypeVar("AnyCall", bound=Call)
 
+# A body that says nothing but one text, in which nothing is escaped.
+_TEXT_ALONE = re.compile(
+    rb'\s*\{\s*"text"\s*:\s*"([^"\\\x00-\x1f]*)"\s*\}\s*'.replace(rb"\s", rb"[ \t\n\r]")
+)
 _END_OF_NAME = re.compile(rb'"\s*:')
 
 
@@ -174,6 +178,15 @@ def parse_json(schema: type[AnyCall], body: bytes) -> AnyCall:
     if len(_END_OF_NAME.findall(body)) > len(call.model_fields_set):
         json.loads(body, object_pairs_hook=_refuse_repetition)
     return call
+
+
+def text_alone(body: bytes) -> str | None:
+    """The text of a body that is as simple as can be; None where it must be parsed to be known."""
+    found = _TEXT_ALONE.fullmatch(body)
+    try:
+        return found[1].decode() if found else None
+    except UnicodeDecodeError:
+        return None
 
 
 def _refuse_repetition(pairs: list[tuple[str, Any]]) -> None:

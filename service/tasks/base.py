@@ -35,6 +35,10 @@ class Task(Protocol[Raw, Part, Features, Row, Prediction]):
         """A quick estimate of how much a part makes the model work, in tokens; 1 for an image."""
         ...
 
+    def least_cost(self, raw: Raw) -> int:
+        """What the dearest part of an item costs, or less; known at a glance, in microseconds."""
+        ...
+
     def is_quick(self, part: Part) -> bool:
         """Whether `preprocess` surely takes microseconds, and `cost` is no underestimate."""
         ...

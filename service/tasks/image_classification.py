@@ -55,6 +55,9 @@ class ImageClassification:
     def cost(self, part: bytes) -> int:
         return 1
 
+    def least_cost(self, raw: bytes) -> int:
+        return 1
+
     def is_quick(self, part: bytes) -> bool:
         return self._reader.takes_short_way(part)
 

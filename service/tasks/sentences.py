@@ -55,6 +55,14 @@ def split_sentences(text: str, language: str = "en") -> list[Segment]:
     return [segment for segment in segments if segment.text or segment.gap]
 
 
+def is_one_sentence(text: str) -> bool:
+    """Whether a text without white space around it has letters and surely no second segment; where
+    this is False there may be one all the same."""
+    parted = _LINE_BREAK.search(text) or _CANDIDATE.search(text)
+    listed = _BULLET.match(text) or _NUMBER_BULLET.match(text)
+    return not parted and not listed and any(map(str.isalpha, text))
+
+
 def join_segments(segments: Iterable[Segment]) -> str:
     """The inverse of `split_sentences`, and of `cut`."""
     return "".join(segment.text + segment.gap for segment in segments)

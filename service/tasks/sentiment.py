@@ -51,6 +51,9 @@ class Sentiment:
     def cost(self, part: str) -> int:
         return min(1 + len(part) // CHARACTERS_PER_TOKEN, self._max_tokens)
 
+    def least_cost(self, raw: str) -> int:
+        return self.cost(raw)
+
     def is_quick(self, part: str) -> bool:
         return part.isascii()  # other letters may have several tokens each
 

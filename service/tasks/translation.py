@@ -15,7 +15,7 @@ from model_zoo.manifest import Manifest, TranslationInput
 from service.errors import InferenceFailed
 from service.tasks.base import Sentence, TranslationText
 from service.tasks.quality import Translated, quality
-from service.tasks.sentences import Segment, cut, split_sentences
+from service.tasks.sentences import Segment, cut, is_one_sentence, split_sentences
 from service.tasks.source_reader import make_reader
 from service.tasks.text import TextTokenizer, clean, require_whole_characters
 
@@ -88,6 +88,11 @@ class Translation:
 
     def cost(self, part: Sentence) -> int:
         return min(2 + len(part.text) // CHARACTERS_PER_TOKEN, self._limit)
+
+    def least_cost(self, raw: TranslationText) -> int:
+        text = raw.text.strip()
+        whole = is_one_sentence(text) and len(text.encode()) < self._reader.room
+        return self.cost(Sentence(text)) if whole else 1
 
     def is_quick(self, part: Sentence) -> bool:
         return False

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from service.batching.batcher import Batcher
+from service.batching.cost import Parts
 from service.batching.sharing import AnswerCache, Sharing
 from service.errors import NotReady, Overloaded
 from tests.batching.doubles import GatedRunner, Recorder, turn
-from tests.batching.known import FAR, ONE_BY_ONE, busy, submitted
+from tests.batching.known import FAR, ONE_BY_ONE, Known, busy, submitted
 
 MakeBatcher = Callable[..., Batcher[int, Any]]
 
@@ -101,6 +102,22 @@ async def test_until_something_changes_all_who_ask_the_same_are_told_the_same(
     await turn()
     assert batcher.refusal("interactive", 2.0) is None
     assert batcher.outcomes["shed"] == 5
+    runner.open()
+    await asyncio.gather(*tasks)
+
+
+async def test_the_door_weighs_what_an_item_costs_at_least(
+    make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(max_batch_size=1, latency=Known(Parts(cell_s=1.0)))
+    tasks = await busy(batcher, runner, 1)  # for a second each, the smallest of items
+    assert batcher.refusal("interactive", 5.0, 3) is None
+    told = batcher.refusal("interactive", 5.0, 4)
+    assert isinstance(told, Overloaded)
+    assert "about 6 s and is wanted within 5 s" in told.detail
+    assert batcher.refusal("interactive", 5.0, 9) is told  # who costs more is told the same
+    assert batcher.refusal("interactive", 5.0, 3) is None
+    assert batcher.refusal("interactive", 5.0, 4) is told
     runner.open()
     await asyncio.gather(*tasks)
 

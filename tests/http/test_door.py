@@ -10,15 +10,23 @@ from model_zoo.manifest import Task
 from service.errors import Overloaded
 from service.http.edge import Refused
 from service.http.exchange import Asked
-from service.http.native import ItemLimits, NativeApi
+from service.http.native import ON_LOOP_BYTES, ItemLimits, NativeApi
 from service.repository.models import Models
+from service.tasks.base import TranslationText
 
 FULL = Overloaded("Full.", 7.0)
 
 
+class LengthTask:
+    """An item costs as much as its text is long."""
+
+    def least_cost(self, raw: str | TranslationText) -> int:
+        return len(raw if isinstance(raw, str) else raw.text)
+
+
 def busy_model(name: str) -> Any:
-    batcher = SimpleNamespace(refusal=lambda priority, spare_s: FULL)
-    return SimpleNamespace(name=name, version="1", batcher=batcher)
+    batcher = SimpleNamespace(refusal=lambda priority, spare_s, cost: FULL)
+    return SimpleNamespace(name=name, version="1", batcher=batcher, task=LengthTask())
 
 
 def refused(task: Task, body: bytes | None, *, names: tuple[str, ...], query: bytes = b"") -> bool:
@@ -67,10 +75,34 @@ def test_of_several_for_images_a_form_may_name_any() -> None:
 
 @pytest.mark.parametrize(("asked_s", "spare_s"), [(inf, 30.0), (60.0, 30.0), (0.5, 0.5)])
 def test_nobody_waits_longer_than_the_server_does(asked_s: float, spare_s: float) -> None:
-    asked: list[object] = []
+    assert asked_of_the_model("translation", b"", asked_s) == ("bulk", spare_s, 1)
+
+
+def asked_of_the_model(task: Task, body: bytes | None, asked_s: float = 1.0) -> tuple[Any, ...]:
+    asked: list[tuple[Any, ...]] = []
     batcher = SimpleNamespace(refusal=lambda *what: asked.append(what))
-    live = SimpleNamespace(name="one", version="1", batcher=batcher)
+    live = SimpleNamespace(name="one", version="1", batcher=batcher, task=LengthTask())
     models = cast(Models, SimpleNamespace(only=lambda task: live))
-    door = NativeApi(models, limits=ItemLimits(), timeout_s=30.0).door("translation")
-    assert door(Asked(b"", "bulk", asked_s), b"") is None
-    assert asked == [("bulk", spare_s)]
+    door = NativeApi(models, limits=ItemLimits(), timeout_s=30.0).door(task)
+    assert door(Asked(b"", "bulk", asked_s), body) is None
+    (found,) = asked
+    return found
+
+
+@pytest.mark.parametrize("task", ["text-classification", "translation"])
+def test_a_text_alone_is_weighed_without_being_parsed(task: Task) -> None:
+    assert asked_of_the_model(task, b'{"text": "Gr\xc3\xbc\xc3\x9fe"}') == ("bulk", 1.0, 5)
+    for parsed in (b'{"text": ["one", "two"]}', b'{"text": "a\\nb"}', None, b"nothing"):
+        assert asked_of_the_model(task, parsed) == ("bulk", 1.0, 1)
+
+
+def test_a_long_body_is_not_even_looked_at() -> None:
+    def body(size: int) -> bytes:
+        return b'{"text":"%b"}' % (b"x" * (size - 11))
+
+    assert asked_of_the_model("translation", body(ON_LOOP_BYTES))[2] == ON_LOOP_BYTES - 11
+    assert asked_of_the_model("translation", body(ON_LOOP_BYTES + 1))[2] == 1
+
+
+def test_images_are_not_taken_for_texts() -> None:
+    assert asked_of_the_model("image-classification", b'{"text": "Hello."}')[2] == 1

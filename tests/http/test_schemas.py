@@ -11,12 +11,35 @@ from service.http.schemas import (
     TranslateCall,
     parse_fields,
     parse_json,
+    text_alone,
 )
 
 
 def test_one_text_and_several_are_both_a_list() -> None:
     assert parse_json(SentimentCall, b'{"text": "a"}').texts() == ["a"]
     assert parse_json(SentimentCall, b'{"text": ["a", "b"]}').texts() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"text": "A dog."}', "A dog."),
+        (b' {\r\n\t"text" :"Gr\xc3\xbc\xc3\x9fe" } ', "Grüße"),
+        (b'{"text": ""}', ""),
+        (b'{"text": "a\\nb"}', None),
+        (b'{"text": "a\nb"}', None),
+        (b'{"text": "a", "beam": 4}', None),
+        (b'{"text": ["a"]}', None),
+        (b'{"text": "\xff"}', None),
+        (b'{"text": "a"} x', None),
+        (b'{\x0b"text": "a"}', None),
+        (b'{"texts": "a"}', None),
+    ],
+)
+def test_a_text_that_stands_alone_is_found_without_a_parser(body: bytes, text: str | None) -> None:
+    assert text_alone(body) == text
+    if text is not None:
+        assert parse_json(TranslateCall, body).texts() == [text]
 
 
 def test_a_version_may_be_a_number_or_its_digits() -> None:

@@ -21,6 +21,9 @@ class Task:
     def cost(self, part: str) -> int:
         return 1
 
+    def least_cost(self, raw: str) -> int:
+        return 1
+
     def is_quick(self, part: str) -> bool:
         return True
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from service.tasks.sentences import Segment, cut, join_segments, split_sentences
+from service.tasks.sentences import Segment, cut, is_one_sentence, join_segments, split_sentences
 
 WHITE_SPACE = [" ", "  ", "\n", "\r\n", "\n\n", "\t", "\u00a0", "\u2028", "\v", "\x85", "\u3000"]
 
@@ -13,6 +13,28 @@ def sentences(text: str, language: str = "en") -> list[str]:
     segments = split_sentences(text, language)
     assert join_segments(segments) == text
     return [segment.text for segment in segments if segment.text]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("A dog runs across the street.", True),
+        ("Pi is 3.14, isn't it?", True),
+        ("It rains. Take an umbrella!", False),
+        ("It rains…» Why?", False),
+        ("J. R. Tolkien wrote it", False),  # one, which only the rules can tell
+        ("one\u2028two", False),
+        ("- an item", False),
+        ("3. an item", False),
+        ("42 + 1 = 43", False),
+        ("", False),
+    ],
+)
+def test_what_surely_is_one_sentence(text: str, is_one: bool) -> None:
+    assert is_one_sentence(text) == is_one
+    if is_one:
+        for language in ("en", "de"):
+            assert sentences(text, language) == [text]
 
 
 ENGLISH = [

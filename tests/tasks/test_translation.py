@@ -108,6 +108,26 @@ def test_half_a_character_is_refused() -> None:
         task().split(TranslationText("a \ud800"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  The old dog sees three red birds.\n",
+        "The dog sees. A man eats an apple.",
+        "- The dog sees three birds in the garden of my sister and of her brother",
+        "1 + 1 = 2, and 2 + 2 = 4, and 4 + 4 = 8, and that is all that there is",
+        "1 + 1 = 2 2 + 2 = 4 4 + 4 = 8 8 + 8 = 16 16 + 16 = 32",
+        "When the old dog sees three red birds in the garden, my sister paints an apple",
+        "",
+    ],
+)
+def test_what_a_text_costs_at_least_is_told_by_a_glance(text: str) -> None:
+    for translation in (task(), task(max_source_tokens=12)):
+        raw = TranslationText(text)
+        costs = [translation.cost(part) for part in translation.split(raw)]
+        assert translation.least_cost(raw) <= max(costs, default=1)
+    assert task().least_cost(TranslationText(" The old dog sees three red birds.\n")) == 10
+
+
 def test_a_sentence_too_long_for_the_model_is_cut_into_pieces_that_fit() -> None:
     translation = task(max_source_tokens=12)
     text = "When the old dog sees three red birds in the garden, my sister paints an apple."
