@@ -22,13 +22,24 @@ class Outlook(NamedTuple):
     stay_s: float
     spare_s: float
 
+    @property
+    def answer_s(self) -> float:
+        """Until its answer."""
+        return self.queue_s + self.stay_s
 
-def objection(policy: BatchPolicy, outlook: Outlook) -> tuple[str, float] | None:
-    """Why a newcomer is refused, and how many seconds too long its way is; None to let it in."""
-    late_s = outlook.queue_s + outlook.stay_s - outlook.spare_s
+
+def objection(
+    policy: BatchPolicy, outlook: Outlook, margin: float = 1.0
+) -> tuple[str, float] | None:
+    """Why a newcomer is refused, and how many seconds too long its way is; None to let it in.
+
+    `margin` is by how much answers may come later than foreseen.
+    """
+    answer_s = margin * outlook.answer_s
+    late_s = answer_s - outlook.spare_s
     if late_s > 0.0:
         return (
-            f"The answer would take about {outlook.queue_s + outlook.stay_s:.2g} s and is wanted "
+            f"The answer would take about {answer_s:.2g} s and is wanted "
             f"within {outlook.spare_s:.2g} s",
             late_s,
         )

@@ -67,7 +67,6 @@ class Batcher(Generic[P, R]):
         self.max_batch_size = policy.max_batch_size
         self._line: Line[P] = Line(policy, clock, pace, workers)
         self._in_flight: InFlight[P] = InFlight(around.sharing)
-        self._checkout = Checkout(self._line, self._in_flight, self._observer)
         self._reception = Reception(
             self._line,
             policy,
@@ -76,6 +75,9 @@ class Batcher(Generic[P, R]):
             workers=workers,
             chance=around.chance,
             listener=self._observer.item_looked_up,
+        )
+        self._checkout = Checkout(
+            self._line, self._in_flight, self._observer, self._reception.foresight, clock
         )
         self._observer.queue_opened(
             self._line.__len__, policy.max_queue_size, self._reception.queue_s, policy.max_queue_s

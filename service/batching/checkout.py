@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from service.batching.foresight import Foresight
 from service.batching.isolation import LATE
 from service.batching.ledger import Ledger
 from service.batching.line import Line
@@ -22,8 +23,17 @@ P = TypeVar("P")
 class Checkout(Generic[P]):
     """Used on the event loop alone, as is `Reception`, where items come in."""
 
-    def __init__(self, line: Line[P], in_flight: InFlight[P], observer: BatchObserver) -> None:
+    def __init__(
+        self,
+        line: Line[P],
+        in_flight: InFlight[P],
+        observer: BatchObserver,
+        foresight: Foresight,
+        clock: Callable[[], float],
+    ) -> None:
         self._line = line
+        self._foresight = foresight
+        self._clock = clock
         self._in_flight = in_flight
         self._observer = observer
         self._idle = asyncio.Event()
@@ -36,6 +46,8 @@ class Checkout(Generic[P]):
 
     def expire(self, submission: Submission[P]) -> None:
         """Its deadline has passed."""
+        for item in submission.items:
+            self._look_back(item, submission.deadline_s)
         self.end(submission, "expired", DeadlineExceeded(LATE))
 
     def refuse(self, items: Sequence[QueuedItem[P]]) -> None:
@@ -53,8 +65,11 @@ class Checkout(Generic[P]):
 
     def settle(self, batch: Sequence[QueuedItem[P]], answers: Sequence[object]) -> None:
         """A batch that was taken comes back with one answer or error for each item."""
+        now_s = self._clock()
         for item, answer in zip(batch, answers, strict=True):
             item.run = None
+            if not isinstance(answer, Exception):
+                self._look_back(item, now_s)
             self._in_flight.answered(item, answer)
             self.progressed(item, answer)
         self.ledger.settle(batch, answers)
@@ -66,6 +81,11 @@ class Checkout(Generic[P]):
         for claim in item.claims:
             if claim.submission.on_progress is not None and not claim.submission.answer.done():
                 claim.submission.on_progress(claim.place, known)
+
+    def _look_back(self, item: QueuedItem[P], now_s: float) -> None:
+        if item.foreseen_s is not None:
+            self._foresight.answered(item.foreseen_s, now_s - item.arrival_s)
+            item.foreseen_s = None  # late ones may have an answer all the same
 
     def _abandon(self, items: Sequence[QueuedItem[P]]) -> None:
         """Nobody waits for these items any more: out of the line, and out of work."""

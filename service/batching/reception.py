@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.batching.admission import Outlook, objection, retry_after_s
+from service.batching.foresight import Foresight, is_telling
 from service.batching.line import Line
 from service.batching.pace import Pace
 from service.batching.policy import BatchPolicy, Priority
@@ -64,6 +65,7 @@ class Reception(Generic[P]):
         self._policy = policy
         self._pace = pace
         self._in_flight = in_flight
+        self.foresight = Foresight()
         self._workers = workers
         self._chance = chance
         self._listener = listener
@@ -116,9 +118,12 @@ class Reception(Generic[P]):
             return NotReady(LEAVING)
         # With nothing in work the prediction is not asked: it could never learn that it is wrong.
         if self._pace.trusted and not self._line.idle:
-            found = objection(self._policy, self._outlook(new, spare_s))
+            outlook = self._outlook(new, spare_s)
+            found = objection(self._policy, outlook, self.foresight.margin)
             if found:
                 return self._overloaded(*found)
+            if len(new) == 1 and is_telling(outlook.answer_s, spare_s):
+                new[0].foreseen_s = outlook.answer_s
         if self._line.enter(new, wakes=wakes):
             return None
         return self._overloaded(_full(len(self._line), self._policy), self.queue_s())
@@ -146,7 +151,7 @@ class Reception(Generic[P]):
             return None
         before_s = self._line.running_s / self._workers + self.queue_s(priority)
         stay_s = self._pace.run_s(self._company(1), cost)
-        found = objection(self._policy, Outlook(before_s, stay_s, spare_s))
+        found = objection(self._policy, Outlook(before_s, stay_s, spare_s), self.foresight.margin)
         return self._overloaded(*found) if found else None
 
     def _outlook(self, new: Sequence[QueuedItem[P]], spare_s: float) -> Outlook:
