@@ -94,3 +94,23 @@ async def test_answers_in_time_are_looked_back_at_too_and_once(
     runner.open()
     await asyncio.gather(*tasks, in_time, far)
     assert seen == [(3.0, 2.0)]
+
+
+async def test_who_expires_while_it_runs_is_looked_back_at_once(
+    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[float, float]] = []
+    monkeypatch.setattr(Foresight, "answered", lambda _, *what: seen.append(what))
+    batcher = make_batcher(**ONE_BY_ONE)
+    tasks = await busy(batcher, runner)
+    late = submitted(batcher, 1, deadline=clock() + 3.0)
+    await turn()
+    runner.let_through()
+    await runner.entered()
+    clock.advance(3.0)
+    await turn()
+    with pytest.raises(DeadlineExceeded):
+        await late
+    runner.open()
+    await asyncio.gather(*tasks, submitted(batcher, 2))
+    assert seen == [(2.0, 3.0)]

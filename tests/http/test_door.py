@@ -17,21 +17,29 @@ from service.tasks.base import TranslationText
 FULL = Overloaded("Full.", 7.0)
 
 
-class LengthTask:
+class Feeling:
     """An item costs as much as its text is long."""
 
-    def least_cost(self, raw: str | TranslationText) -> int:
-        return len(raw if isinstance(raw, str) else raw.text)
+    def least_cost(self, raw: str) -> int:
+        return len(raw)
 
 
-def busy_model(name: str) -> Any:
+class Translating:
+    def least_cost(self, raw: TranslationText) -> int:
+        return len(raw.text)
+
+
+TASKS = {"text-classification": Feeling(), "translation": Translating()}
+
+
+def busy_model(name: str, task: Task) -> Any:
     batcher = SimpleNamespace(refusal=lambda priority, spare_s, cost: FULL)
-    return SimpleNamespace(name=name, version="1", batcher=batcher, task=LengthTask())
+    return SimpleNamespace(name=name, version="1", batcher=batcher, task=TASKS.get(task))
 
 
 def refused(task: Task, body: bytes | None, *, names: tuple[str, ...], query: bytes = b"") -> bool:
     """Whether the door refuses, where these models are live and full; the first is the default."""
-    live = [busy_model(name) for name in names]
+    live = [busy_model(name, task) for name in names]
     models = SimpleNamespace(
         only=lambda task: live[0] if len(live) == 1 else None, default=lambda task: live[0]
     )
@@ -81,7 +89,7 @@ def test_nobody_waits_longer_than_the_server_does(asked_s: float, spare_s: float
 def asked_of_the_model(task: Task, body: bytes | None, asked_s: float = 1.0) -> tuple[Any, ...]:
     asked: list[tuple[Any, ...]] = []
     batcher = SimpleNamespace(refusal=lambda *what: asked.append(what))
-    live = SimpleNamespace(name="one", version="1", batcher=batcher, task=LengthTask())
+    live = SimpleNamespace(name="one", version="1", batcher=batcher, task=TASKS.get(task))
     models = cast(Models, SimpleNamespace(only=lambda task: live))
     door = NativeApi(models, limits=ItemLimits(), timeout_s=30.0).door(task)
     assert door(Asked(b"", "bulk", asked_s), body) is None
