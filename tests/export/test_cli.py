@@ -331,8 +331,9 @@ def parity(export: CommandLine) -> set[str]:
 def test_a_check_neither_trains_nor_writes(
     export: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    data = ("--data", opinions_file(tmp_path))
-    words = ("text-classification", "--quick", "--epochs", "1", "--name", "mine", *data)
+    # of few texts int8 may lose none, and a network that has hardly learnt loses one by chance
+    data = ("--data", opinions_file(tmp_path, 400))
+    words = ("text-classification", "--quick", "--epochs", "2", "--name", "mine", *data)
     monkeypatch.setattr(sys, "argv", ["slipway-export", *words])  # as the manifest tells it
     assert export(*words) == 0
     checkpoint = export.work / "mine" / "checkpoint.pt"
