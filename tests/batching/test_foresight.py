@@ -81,11 +81,17 @@ async def test_after_a_late_answer_nobody_is_let_in_by_a_hair(
     await asyncio.gather(*tasks)
 
 
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """What was foreseen, and what came."""
+    found: list[tuple[float, float]] = []
+    monkeypatch.setattr(Foresight, "answered", lambda _, *what: found.append(what))
+    return found
+
+
 async def test_answers_in_time_are_looked_back_at_too_and_once(
-    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock, seen: list[tuple[float, float]]
 ) -> None:
-    seen: list[tuple[float, float]] = []
-    monkeypatch.setattr(Foresight, "answered", lambda _, *what: seen.append(what))
     batcher = make_batcher(**ONE_BY_ONE)
     tasks = await busy(batcher, runner, 1)
     in_time, far = (submitted(batcher, n, deadline=clock() + s) for n, s in ((2, 5.0), (3, 50.0)))
@@ -97,10 +103,8 @@ async def test_answers_in_time_are_looked_back_at_too_and_once(
 
 
 async def test_who_expires_while_it_runs_is_looked_back_at_once(
-    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock, seen: list[tuple[float, float]]
 ) -> None:
-    seen: list[tuple[float, float]] = []
-    monkeypatch.setattr(Foresight, "answered", lambda _, *what: seen.append(what))
     batcher = make_batcher(**ONE_BY_ONE)
     tasks = await busy(batcher, runner)
     late = submitted(batcher, 1, deadline=clock() + 3.0)
