@@ -42,12 +42,12 @@ class _PlainReader:
 
     def __init__(self, tokenizer: TextTokenizer, eos_id: int, limit: int) -> None:
         self._tokenizer = tokenizer
-        self._eos_id = eos_id
+        self._end = np.array([eos_id], np.int64)
         self.room = limit - 1
 
     def read(self, text: str) -> Encoding:
         ids = self._tokenizer.plain_ids(text)
-        ids_T = np.array([*ids[: self.room], self._eos_id], np.int64)
+        ids_T = np.concatenate((ids[: self.room], self._end))
         return Encoding(ids_T, truncated=len(ids) > self.room)
 
     def count(self, text: str) -> int:

@@ -60,17 +60,19 @@ class TextTokenizer:
             truncated = len(encoding) > room
             if truncated:
                 encoding.truncate(room)
-            ids = self._tokenizer.post_process(encoding).ids
+            ids = np.array(self._tokenizer.post_process(encoding).ids, np.int64)
         else:
             whole = self.plain_ids(text)
             ids, truncated = whole[:room], len(whole) > room
-        unknown = None if self._unknown_id is None else ids.count(self._unknown_id)
-        return Encoding(np.array(ids, np.int64), truncated, unknown)
+        unknown = None
+        if self._unknown_id is not None:
+            unknown = int(np.count_nonzero(ids == self._unknown_id))
+        return Encoding(ids, truncated, unknown)
 
-    def plain_ids(self, text: str) -> list[int]:
-        """All ids of the text, without those that the tokenizer would add."""
+    def plain_ids(self, text: str) -> NDArray[np.int64]:
+        """All ids of the text, [T], without those that the tokenizer would add."""
         ids = self._words.ids(text) if self._words is not None else None
-        return self._encode(text).ids if ids is None else ids
+        return np.array(self._encode(text).ids, np.int64) if ids is None else ids
 
     def _encode(self, text: str) -> TokenizerEncoding:
         # a sixth faster than `encode`: it does not tell where in the text each token was

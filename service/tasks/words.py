@@ -14,14 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import ByteLevel
 
-Ids = Sequence[int]
+Ids = NDArray[np.int64]
 Rewrite = Callable[[str], str]
 
 LONGEST = 32  # characters of a word that is worth keeping
+ID_BYTES = np.dtype(np.int64).itemsize
 MOST = 32_768  # ids until the words of before are put aside; they and the new ones take some 10 MB
 
 ASCII = r"\t\n\r -~"
@@ -53,42 +56,45 @@ class Cut:
 
 
 class KnownWords:
-    """The ids of words. Threads may share it: at worst, two of them read the same word."""
+    """The ids of words, as the bytes of an array: to string them together is one copy.
+
+    Threads may share it: at worst, two of them read the same word.
+    """
 
     def __init__(self, cut: Cut) -> None:
         self._cut = cut
-        self._known: dict[str, Ids] = {}
-        self._older: Mapping[str, Ids] = {}
+        self._known: dict[str, bytes] = {}
+        self._older: Mapping[str, bytes] = {}
         self._held = 0
 
-    def ids(self, text: str) -> list[int] | None:
-        """Those of the text; None where it is to be read whole."""
+    def ids(self, text: str) -> Ids | None:
+        """Those of the text, [T]; None where it is to be read whole."""
         if not text or self._cut.strange.search(text):
             return None
         words = self._cut.words(text)
-        known: Mapping[str, Ids] = self._known
-        unknown = [word for word in words if word not in known]
-        if unknown:
-            if max(map(len, unknown)) > LONGEST:
+        try:
+            found = b"".join(map(self._known.__getitem__, words))
+        except KeyError:
+            if max(map(len, words)) > LONGEST:
                 return None
-            known = self._learn(words, unknown)
-        ids: list[int] = []
-        for word in words:
-            ids += known[word]
-        return ids
+            found = b"".join(map(self._learn(words).__getitem__, words))
+        return np.frombuffer(found, np.int64)
 
-    def _learn(self, words: Sequence[str], unknown: Sequence[str]) -> Mapping[str, Ids]:
+    def _learn(self, words: Sequence[str]) -> Mapping[str, bytes]:
         """All of these words, and others."""
         if self._held >= MOST:
             self._older, self._known, self._held = self._known, {}, 0
-            unknown = words
+        # Another thread may put these two aside at any time.
         known, older = self._known, self._older
-        missing = {word: older.get(word) for word in unknown}
+        missing = {word: older.get(word) for word in words if word not in known}
         new = [word for word, ids in missing.items() if ids is None]
         read = self._cut.reader.encode_batch_fast(new, add_special_tokens=False)
-        found = missing | {word: each.ids for word, each in zip(new, read, strict=True)}
+        found = missing | {
+            word: np.array(each.ids, np.int64).tobytes()
+            for word, each in zip(new, read, strict=True)
+        }
         known.update((word, ids) for word, ids in found.items() if ids is not None)
-        self._held += sum(len(ids) for ids in found.values() if ids is not None)
+        self._held += sum(len(ids) for ids in found.values() if ids is not None) // ID_BYTES
         return known
 
 

@@ -99,19 +99,19 @@ def test_the_same_sentences_give_the_same_translation_vocabulary() -> None:
     ],
 )
 def test_any_text_has_tokens_that_decode_to_it(translation: TextTokenizer, text: str) -> None:
-    assert translation.decode(translation.plain_ids(text)).strip() == text.strip()
+    assert translation.decode(translation.plain_ids(text).tolist()).strip() == text.strip()
 
 
 def test_every_character_of_the_basic_plane_comes_back(translation: TextTokenizer) -> None:
     characters = (chr(code) for code in range(0x21, 0xFFFF, 7) if not 0xD800 <= code < 0xE000)
     text = unicodedata.normalize("NFC", "x".join(characters))
-    assert translation.decode(translation.plain_ids(text)).strip() == text.strip()
+    assert translation.decode(translation.plain_ids(text).tolist()).strip() == text.strip()
 
 
 def test_both_unicode_forms_of_a_letter_have_the_same_tokens(translation: TextTokenizer) -> None:
     composed, apart = "schön", unicodedata.normalize("NFD", "schön")
     assert composed != apart
-    assert translation.plain_ids(composed) == translation.plain_ids(apart)
+    assert translation.plain_ids(composed).tolist() == translation.plain_ids(apart).tolist()
 
 
 def test_a_sentence_ends_in_the_end_token_and_begins_with_none() -> None:
@@ -135,4 +135,4 @@ def test_a_vocabulary_is_kept_unless_nothing_may_be_written(tmp_path: Path) -> N
 
 def test_the_first_word_has_the_tokens_it_has_elsewhere(translation: TextTokenizer) -> None:
     both, one = translation.plain_ids("house house"), translation.plain_ids("house")
-    assert both == one + one
+    assert both.tolist() == 2 * one.tolist()

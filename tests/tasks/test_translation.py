@@ -28,7 +28,7 @@ def shouted(translation: Translation, raw: TranslationText) -> TranslationPredic
     for part in translation.split(raw):
         features = translation.preprocess(part)
         text = TOKENIZER.decode(features.ids[:-1].tolist()).upper()
-        row = (TOKENIZER.plain_ids(text), -0.5, True)
+        row = (TOKENIZER.plain_ids(text).tolist(), -0.5, True)
         predictions.append(translation.postprocess(features, row))
     return translation.join(raw, predictions)
 

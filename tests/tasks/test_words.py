@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from tokenizers.normalizers import BertNormalizer, Normalizer
@@ -108,12 +109,13 @@ def test_the_ids_are_those_of_the_whole_text(kind: str) -> None:
     for text in (*some, *some[:500]):
         found = known.ids(text)
         if found is not None:
-            assert found == tokenizer.encode(text, add_special_tokens=False).ids, repr(text)
+            whole = tokenizer.encode(text, add_special_tokens=False).ids
+            assert found.tolist() == whole, repr(text)
     plain = [
         text for text in some if text.isascii() and not re.search(r"[\x00-\x08\x0b-\x1f]", text)
     ]
     assert len(plain) > 50
-    assert None not in map(known.ids, (text.replace("\x7f", "") or "a" for text in plain))
+    assert all(known.ids(text.replace("\x7f", "") or "a") is not None for text in plain)
 
 
 def test_reviews_with_accents_and_odd_signs_are_cut_too() -> None:
@@ -184,6 +186,14 @@ class Reader:
         return [Found([len(word)]) for word in batch]
 
 
+def ids_of(known: KnownWords, text: str) -> list[int]:
+    found = known.ids(text)
+    assert found is not None
+    assert found.dtype == np.int64
+    ids: list[int] = found.tolist()
+    return ids
+
+
 def spying() -> tuple[KnownWords, Reader]:
     reader = Reader()
     return KnownWords(Cut(re.compile("!"), str.split, cast(Tokenizer, reader))), reader
@@ -191,8 +201,8 @@ def spying() -> tuple[KnownWords, Reader]:
 
 def test_a_word_is_read_once() -> None:
     known, reader = spying()
-    assert known.ids("a dog sees a cat") == [1, 3, 4, 1, 3]
-    assert known.ids("cat sees bird") == [3, 4, 4]
+    assert ids_of(known, "a dog sees a cat") == [1, 3, 4, 1, 3]
+    assert ids_of(known, "cat sees bird") == [3, 4, 4]
     assert reader.asked == ["a", "dog", "sees", "cat", "bird"]
 
 
@@ -200,17 +210,40 @@ def test_words_that_nobody_sends_any_more_are_forgotten(monkeypatch: pytest.Monk
     monkeypatch.setattr(words, "MOST", 3)
     known, reader = spying()
     known.ids("a dog sees")
-    assert known.ids("a horse") == [1, 5]  # the others are the older ones now
+    assert ids_of(known, "a horse") == [1, 5]  # the others are the older ones now
     assert reader.asked == ["a", "dog", "sees", "horse"]
     known.ids("dog eats")
-    assert known.ids("a bird") == [1, 4]  # "a" was asked for meanwhile, "sees" was not
-    assert known.ids("sees dog") == [4, 3]
+    assert ids_of(known, "a bird") == [1, 4]  # "a" was asked for meanwhile, "sees" was not
+    assert ids_of(known, "sees dog") == [4, 3]
     assert reader.asked == ["a", "dog", "sees", "horse", "eats", "bird", "sees"]
+
+
+def test_words_that_another_thread_puts_aside_meanwhile_are_still_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(words, "MOST", 2)
+    known, reader = spying()
+    known.ids("a")
+
+    def read(batch: Sequence[str], *, add_special_tokens: bool) -> list[Found]:
+        monkeypatch.undo()
+        monkeypatch.setattr(words, "MOST", 0)
+        known.ids("a horse")  # begins new generations
+        known.ids("big horse")
+        return [Found([len(word)]) for word in batch]
+
+    monkeypatch.setattr(reader, "encode_batch_fast", read)
+    assert ids_of(known, "a dog sees") == [1, 3, 4]
+
+
+def test_a_text_of_spaces_has_no_ids() -> None:
+    known, _ = spying()
+    assert ids_of(known, "  ") == []
 
 
 def test_long_words_are_not_kept() -> None:
     known, reader = spying()
-    assert known.ids("x" * LONGEST) == [LONGEST]
+    assert ids_of(known, "x" * LONGEST) == [LONGEST]
     assert known.ids("a " + "x" * (LONGEST + 1)) is None
     assert known.ids("a! b") is None
     assert reader.asked == ["x" * LONGEST]
