@@ -119,6 +119,11 @@ class Batcher(Generic[P, R]):
         return self._reception.queue_s()
 
     @property
+    def margin(self) -> float:
+        """By how much answers may come later than foreseen; see `Foresight`."""
+        return self._reception.foresight.margin
+
+    @property
     def workers_alive(self) -> int:
         """How many worker threads run."""
         return self._workers.alive

@@ -58,7 +58,10 @@ def measure_stream(task: AnyTask, runner: Runner, manifest: Manifest, most: int)
 
 def describe(manifest: Manifest, batcher: Batcher[Any, Any]) -> dict[str, Any]:
     """What is foreseen of a model at this moment, in milliseconds, for people."""
-    foreseen: dict[str, Any] = {"queue_ms": _ms(batcher.queue_s)}
+    foreseen: dict[str, Any] = {
+        "queue_ms": _ms(batcher.queue_s),
+        "margin": round(batcher.margin, 3),
+    }
     if manifest.task == "translation":
         pace = batcher.pace
         return foreseen | {

@@ -69,6 +69,7 @@ async def test_after_a_late_answer_nobody_is_let_in_by_a_hair(
     await turn()
     with pytest.raises(DeadlineExceeded):
         await late
+    assert batcher.margin == 1.0 + 0.99 * STEP
     tasks.append(submitted(batcher, 3))
     await turn()
     refusal = batcher.refusal("interactive", 4.01)
