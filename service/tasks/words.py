@@ -10,6 +10,7 @@ others are to be read whole.
 import json
 import re
 import string
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ class KnownWords:
             if max(map(len, words)) > LONGEST:
                 return None
             found = b"".join(map(self._learn(words).__getitem__, words))
-        return np.frombuffer(found, np.int64)
+        return np.frombuffer(found, np.int64).copy()  # bytes cannot be written to, as torch demands
 
     def _learn(self, words: Sequence[str]) -> Mapping[str, bytes]:
         """All of these words, and others."""
@@ -90,7 +91,7 @@ class KnownWords:
         new = [word for word, ids in missing.items() if ids is None]
         read = self._cut.reader.encode_batch_fast(new, add_special_tokens=False)
         found = missing | {
-            word: np.array(each.ids, np.int64).tobytes()
+            word: array("q", each.ids).tobytes()  # a third of the time that numpy takes
             for word, each in zip(new, read, strict=True)
         }
         known.update((word, ids) for word, ids in found.items() if ids is not None)

@@ -190,6 +190,7 @@ def ids_of(known: KnownWords, text: str) -> list[int]:
     found = known.ids(text)
     assert found is not None
     assert found.dtype == np.int64
+    assert found.flags.writeable
     ids: list[int] = found.tolist()
     return ids
 
