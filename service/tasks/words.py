@@ -11,9 +11,9 @@ import json
 import re
 import string
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ Rewrite = Callable[[str], str]
 
 LONGEST = 32  # characters of a word that is worth keeping
 ID_BYTES = np.dtype(np.int64).itemsize
-MOST = 32_768  # ids until the words of before are put aside; they and the new ones take some 10 MB
+MOST = 65_536  # ids until the words of before are put aside; they and the new ones take some 8 MB
 
 ASCII = r"\t\n\r -~"
 LETTERS = "A-Za-zÀ-ÖØ-öø-ÿ"
@@ -73,30 +73,31 @@ class KnownWords:
         if not text or self._cut.strange.search(text):
             return None
         words = self._cut.words(text)
-        try:
-            found = b"".join(map(self._known.__getitem__, words))
-        except KeyError:
-            if max(map(len, words)) > LONGEST:
+        found = [*map(self._known.get, words)]
+        if None in found:
+            places = [place for place, ids in enumerate(found) if ids is None]
+            unknown = dict.fromkeys(words[place] for place in places)
+            if max(map(len, unknown)) > LONGEST:
                 return None
-            found = b"".join(map(self._learn(words).__getitem__, words))
-        return np.frombuffer(found, np.int64).copy()  # bytes cannot be written to, as torch demands
+            learnt = self._learn(unknown)
+            for place in places:
+                found[place] = learnt[words[place]]
+        joined = b"".join(cast(list[bytes], found))
+        return np.frombuffer(joined, np.int64).copy()  # bytes cannot be written to, as torch asks
 
-    def _learn(self, words: Sequence[str]) -> Mapping[str, bytes]:
-        """All of these words, and others."""
+    def _learn(self, unknown: Collection[str]) -> Mapping[str, bytes]:
+        """The ids of these words, which are known from now on."""
         if self._held >= MOST:
             self._older, self._known, self._held = self._known, {}, 0
-        # Another thread may put these two aside at any time.
-        known, older = self._known, self._older
-        missing = {word: older.get(word) for word in words if word not in known}
-        new = [word for word, ids in missing.items() if ids is None]
+        older = {word: self._older.get(word) for word in unknown}
+        new = [word for word, ids in older.items() if ids is None]
         read = self._cut.reader.encode_batch_fast(new, add_special_tokens=False)
-        found = missing | {
-            word: array("q", each.ids).tobytes()  # a third of the time that numpy takes
-            for word, each in zip(new, read, strict=True)
-        }
-        known.update((word, ids) for word, ids in found.items() if ids is not None)
-        self._held += sum(len(ids) for ids in found.values() if ids is not None) // ID_BYTES
-        return known
+        learnt = {word: ids for word, ids in older.items() if ids is not None}
+        for word, each in zip(new, read, strict=True):
+            learnt[word] = array("q", each.ids).tobytes()  # a third of the time that numpy takes
+        self._known.update(learnt)
+        self._held += sum(map(len, learnt.values())) // ID_BYTES
+        return learnt
 
 
 def known_words(tokenizer: Tokenizer) -> KnownWords | None:
