@@ -57,7 +57,8 @@ def measure_stream(task: AnyTask, runner: Runner, manifest: Manifest, most: int)
 
 
 def describe(manifest: Manifest, batcher: Batcher[Any, Any]) -> dict[str, Any]:
-    """What is foreseen of a model at this moment, in milliseconds, for people."""
+    """What is foreseen of a model at this moment, for people: times in milliseconds, and the factor
+    by which answers may come later."""
     foreseen: dict[str, Any] = {
         "queue_ms": _ms(batcher.queue_s),
         "margin": round(batcher.margin, 3),

@@ -83,7 +83,7 @@ class KnownWords:
             for place in places:
                 found[place] = learnt[words[place]]
         joined = b"".join(cast(list[bytes], found))
-        return np.frombuffer(joined, np.int64).copy()  # bytes cannot be written to, as torch asks
+        return np.frombuffer(joined, np.int64).copy()  # bytes cannot be written to; torch wants to
 
     def _learn(self, unknown: Collection[str]) -> Mapping[str, bytes]:
         """The ids of these words, which are known from now on."""
@@ -94,7 +94,7 @@ class KnownWords:
         read = self._cut.reader.encode_batch_fast(new, add_special_tokens=False)
         learnt = {word: ids for word, ids in older.items() if ids is not None}
         for word, each in zip(new, read, strict=True):
-            learnt[word] = array("q", each.ids).tobytes()  # a third of the time that numpy takes
+            learnt[word] = array("q", each.ids).tobytes()  # half of numpy's time
         self._known.update(learnt)
         self._held += sum(map(len, learnt.values())) // ID_BYTES
         return learnt

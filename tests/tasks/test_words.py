@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -224,6 +224,7 @@ def test_a_word_may_have_no_ids_at_all() -> None:
     known, reader = spying()
     reader.silent.add("uh")
     assert ids_of(known, "uh a") == [1]
+    assert ids_of(known, "uh a") == [1]
     assert ids_of(known, "uh dog") == [3]
     assert reader.asked == ["uh", "a", "dog"]
 
@@ -231,18 +232,16 @@ def test_a_word_may_have_no_ids_at_all() -> None:
 def test_words_that_another_thread_puts_aside_meanwhile_are_still_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(words, "MOST", 2)
-    known, reader = spying()
+    known, _ = spying()
     known.ids("a")
+    learn = known._learn
 
-    def read(batch: Sequence[str], *, add_special_tokens: bool) -> list[Found]:
-        monkeypatch.undo()
-        monkeypatch.setattr(words, "MOST", 0)
-        known.ids("a horse")  # begins new generations
-        known.ids("big horse")
-        return [Found([len(word)]) for word in batch]
+    def learn_and_lose(unknown: Collection[str]) -> Mapping[str, bytes]:
+        learnt = learn(unknown)
+        known._known, known._older = {}, {}
+        return learnt
 
-    monkeypatch.setattr(reader, "encode_batch_fast", read)
+    monkeypatch.setattr(known, "_learn", learn_and_lose)
     assert ids_of(known, "a dog sees") == [1, 3, 4]
 
 
