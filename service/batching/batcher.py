@@ -22,7 +22,7 @@ from service.batching.observer import BatchObserver, NoObserver
 from service.batching.pace import BatchPace, Pace
 from service.batching.policy import BatchPolicy, Priority
 from service.batching.queueing import QueuedItem, Submission
-from service.batching.reception import Newcomers, Reception
+from service.batching.reception import LEAST_COST, Newcomers, Reception, Weigh
 from service.batching.sharing import InFlight
 from service.batching.stream import Streaming, StreamWorker
 from service.batching.surroundings import Surroundings
@@ -133,15 +133,17 @@ class Batcher(Generic[P, R]):
         """How many items ended in which way since the start."""
         return self._checkout.ledger.outcomes
 
-    def refusal(self, priority: Priority, spare_s: float, cost: int = 1) -> ServiceError | None:
-        """Why a request that is to be answered within `spare_s`, with a part of this cost or more,
-        need not even be read; else None.
+    def refusal(
+        self, priority: Priority, spare_s: float, weigh: Weigh = lambda: LEAST_COST
+    ) -> ServiceError | None:
+        """Why a request that is to be answered within `spare_s`, with a part of the cost that
+        `weigh` finds or more, need not even be read; else None.
 
         What is returned is counted as one item that was shed. On the event loop, like `submit`.
         """
         if self._in_flight.keeps_answers:  # one of them may be what is asked
             return None
-        refusal = self._reception.refusal(priority, spare_s, cost)
+        refusal = self._reception.refusal(priority, spare_s, weigh)
         if refusal is not None:
             self._checkout.ledger.count("shed", 1)
         return refusal

@@ -62,6 +62,8 @@ class Line(Generic[P]):
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
+        if self._waiting:  # mostly, where it is asked often; without the lock
+            return False
         with self._changed:
             return not len(self) and not self._running
 

@@ -18,9 +18,14 @@ from service.metrics import LookUp
 
 P = TypeVar("P")
 
+LEAST_COST = 1  # of any item
+
 # For each that waits: fewer foreseen, and more of those let in expired (bench row "counting").
 LATECOMERS = 8
 LEAVING = "The model is being taken out of service; send the item again."
+
+
+Weigh = Callable[[], int]  # what an item costs at least; not for nothing
 
 
 class Newcomers(NamedTuple, Generic[P]):
@@ -47,6 +52,16 @@ class Told(NamedTuple):
     error: ServiceError
 
 
+class Seen(NamedTuple):
+    """What the door saw for one that it did not refuse, and what was so then."""
+
+    changes: int
+    priority: Priority
+    cost: int
+    queue_s: float
+    stay_s: float
+
+
 class Reception(Generic[P]):
     """Used on the event loop alone; `chance` tells numbers in 0..1."""
 
@@ -70,6 +85,7 @@ class Reception(Generic[P]):
         self._chance = chance
         self._listener = listener
         self._told: Told | None = None
+        self._seen: Seen | None = None
 
     def queue_s(self, priority: Priority = "bulk") -> float:
         """Predicted seconds until all that waits before a newcomer is taken."""
@@ -116,9 +132,8 @@ class Reception(Generic[P]):
             return None
         if not self._line.accepting:
             return NotReady(LEAVING)
-        # With nothing in work the prediction is not asked: it could never learn that it is wrong.
-        if self._pace.trusted and not self._line.idle:
-            outlook = self._outlook(new, spare_s)
+        outlook = self._outlook(new, spare_s)
+        if outlook is not None:
             found = objection(self._policy, outlook, self.foresight.margin)
             if found:
                 return self._overloaded(*found)
@@ -128,36 +143,57 @@ class Reception(Generic[P]):
             return None
         return self._overloaded(_full(len(self._line), self._policy), self.queue_s())
 
-    def refusal(self, priority: Priority, spare_s: float, cost: int) -> ServiceError | None:
-        """Why an item of this cost or more would be refused now; None if it may come in.
+    def refusal(self, priority: Priority, spare_s: float, weigh: Weigh) -> ServiceError | None:
+        """Why an item of the cost that `weigh` finds, or more, would be refused now; None if it may
+        come in. Where even the cheapest would be refused, nothing is weighed.
 
         Until somebody comes, is taken or leaves, all who ask the same get the same error.
         """
         asked, told = (priority, spare_s, self._line.changes), self._told
-        if told is not None and told.asked == asked and told.cost <= cost:
+        told = told if told is not None and told.asked == asked else None
+        if told is not None and (told.cost <= LEAST_COST or told.cost <= weigh()):
             return told.error
-        found = self._refusal(priority, spare_s, cost)
-        if found is not None:
-            self._told = Told(asked, cost, found)
-        return found
+        found = self._refusal(priority, spare_s, weigh)
+        if found is None:
+            return None
+        error, cost = found
+        self._told = Told(asked, cost, error)
+        return error
 
-    def _refusal(self, priority: Priority, spare_s: float, cost: int) -> ServiceError | None:
+    def _refusal(
+        self, priority: Priority, spare_s: float, weigh: Weigh
+    ) -> tuple[ServiceError, int] | None:
+        """And from which cost on."""
         if not self._line.accepting:
-            return NotReady(LEAVING)
+            return NotReady(LEAVING), LEAST_COST
         waiting = len(self._line)
         if waiting >= self._policy.max_queue_size:
-            return self._overloaded(_full(waiting, self._policy), self.queue_s())
+            return self._overloaded(_full(waiting, self._policy), self.queue_s()), LEAST_COST
         if not waiting or not self._pace.trusted:
             return None
         before_s = self._line.running_s / self._workers + self.queue_s(priority)
+        cost = LEAST_COST if before_s > self._policy.max_queue_s else weigh()
         stay_s = self._pace.run_s(self._company(1), cost)
-        found = objection(self._policy, Outlook(before_s, stay_s, spare_s), self.foresight.margin)
-        return self._overloaded(*found) if found else None
+        outlook = Outlook(before_s, stay_s, spare_s)
+        found = objection(self._policy, outlook, self.foresight.margin)
+        if found is None:
+            self._seen = Seen(self._line.changes, priority, cost, before_s, stay_s)
+            return None
+        return self._overloaded(*found), cost
 
-    def _outlook(self, new: Sequence[QueuedItem[P]], spare_s: float) -> Outlook:
+    def _outlook(self, new: Sequence[QueuedItem[P]], spare_s: float) -> Outlook | None:
+        """What they would meet; None where predictions are not asked."""
+        item, seen, self._seen = new[0], self._seen, None
+        if seen is not None and len(new) == 1:
+            asked = (self._line.changes, item.priority, item.cost)
+            if seen[:3] == asked:  # it comes straight from the door
+                return Outlook(seen.queue_s, seen.stay_s, spare_s)
+        # With nothing in work it is not asked either: it could never learn that it is wrong.
+        if not self._pace.trusted or self._line.idle:
+            return None
         stay_s = self._pace.run_s(self._company(len(new)), max(item.cost for item in new))
         share_s = sum(item.share_s for item in new) / self._workers
-        before_s = self._line.running_s / self._workers + self.queue_s(new[0].priority)
+        before_s = self._line.running_s / self._workers + self.queue_s(item.priority)
         return Outlook(before_s, max(stay_s, share_s), spare_s)
 
     def _company(self, arriving: int) -> int:

@@ -158,18 +158,18 @@ class Edge:
         if trace is not None:
             lines += b"traceparent: %b\r\n" % trace.traceparent
         access = Access(
-            request_id=request_id,
-            method="POST",
-            endpoint=path,
-            raw_path=raw_path,
-            status=problem.status,
-            outcome=problem.outcome,
-            model=refused.model,
-            version=refused.version,
-            items=0,
-            trace_id=trace.trace_id if trace is not None else "",
-            began_s=began_s,
-            seconds=time.monotonic() - began_s,
+            "POST",
+            path,
+            raw_path,
+            problem.status,
+            problem.outcome,
+            refused.model,
+            refused.version,
+            request_id,
+            0,
+            trace.trace_id if trace is not None else "",
+            began_s,
+            time.monotonic() - began_s,
         )
         self._note(access, trace)
         return TurnedAway(problem.status, request_id, lines, problem.body(request_id))

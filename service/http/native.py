@@ -1,8 +1,10 @@
 """The native API: POST /v1/classify, /v1/sentiment and /v1/translate. Routes only translate."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -30,7 +32,7 @@ from service.tasks.base import TranslationText
 ON_LOOP_BYTES = 16 << 10
 
 # What chooses between models in a body of JSON; the last one may be how any of them is written.
-CHOICES = (b'"model"', b'"version"', b'"source"', b'"target"', b"\\u")
+CHOICES = re.compile(rb'"(?:model|version|source|target)"|\\u')
 
 AnyCall = TypeVar("AnyCall", bound=Call)
 
@@ -88,7 +90,8 @@ class NativeApi:
             if live is None or asked.query_string:  # the query may name something else
                 return None
             spare_s = min(asked.timeout_s, self._timeout_s)
-            found = live.batcher.refusal(asked.priority, spare_s, least_cost(live, body))
+            weigh = partial(least_cost, live, body)
+            found = live.batcher.refusal(asked.priority, spare_s, weigh)
             return None if found is None else Refused(found, live.name, live.version)
 
         return refusal
@@ -149,7 +152,7 @@ class NativeApi:
 
 
 def _may_choose(body: bytes | None) -> bool:
-    return body is None or any(word in body for word in CHOICES)
+    return body is None or CHOICES.search(body) is not None
 
 
 def _teller(exchange: Exchange) -> Progress:

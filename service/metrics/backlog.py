@@ -2,7 +2,7 @@
 where the processor's caches are full of something else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import TypeVar
 
@@ -17,10 +17,11 @@ class Backlog:
     """What was noted is settled when a series is read, or when there is enough of it.
 
     Safe for threads: whoever adds to a list does so at its end, and who settles takes from its
-    beginning.
+    beginning. `sources` are called first of all: they count what was noted elsewhere.
     """
 
     def __init__(self) -> None:
+        self.sources: list[Callable[[], None]] = []
         self._counted: list[tuple[Counter, float]] = []
         self._observed: list[tuple[Histogram, float]] = []
         self._settling = Lock()
@@ -42,21 +43,24 @@ class Backlog:
         if not self._settling.acquire(blocking=waits):
             return
         try:
+            for source in self.sources:
+                source()
             sums: dict[Counter, float] = {}
-            for counter, amount in _taken(self._counted):
+            for counter, amount in taken(self._counted):
                 sums[counter] = sums.get(counter, 0.0) + amount
             for counter, amount in sums.items():
                 Counter.inc(counter, amount)
-            for histogram, amount in _taken(self._observed):
+            for histogram, amount in taken(self._observed):
                 Histogram.observe(histogram, amount)
         finally:
             self._settling.release()
 
 
-def _taken(notes: list[Note]) -> list[Note]:
-    taken = notes[:]
-    del notes[: len(taken)]
-    return taken
+def taken(notes: list[Note]) -> list[Note]:
+    """All notes, which are no longer in the list; whoever adds one meanwhile loses none."""
+    found = notes[:]
+    del notes[: len(found)]
+    return found
 
 
 def counter_of(backlog: Backlog) -> type[Counter]:

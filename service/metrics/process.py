@@ -44,7 +44,7 @@ class Metrics:
         make = Maker(registry)
         self._of_model = of_model
         self._registry = registry
-        self._requests = RequestFamilies(make)
+        self._requests = RequestFamilies(make, self._labels_of)
         self._build = make.gauge("build_info", "Versions that run; always 1.", "version", "python")
         self._loop_lag = make.histogram(
             "event_loop_lag_seconds", "How late the event loop wakes up its sleepers."
@@ -76,8 +76,6 @@ class Metrics:
         what the client asked for: what was never loaded is counted as "unknown". Both are empty
         where a request has no model. `trace_id` becomes an exemplar of the duration.
         """
-        if model and (model, version) not in self._models:
-            model, version = (model if model in self._names else UNKNOWN), UNKNOWN
         self._requests.ended(endpoint, model, version, outcome, seconds, trace_id)
 
     def model(self, name: str, version: int | str) -> ModelMetrics:
@@ -87,6 +85,11 @@ class Metrics:
             self._models[key] = self._of_model(self._of_models, *key)
             self._names.add(name)
         return self._models[key]
+
+    def _labels_of(self, model: str, version: str) -> tuple[str, str]:
+        if not model or (model, version) in self._models:
+            return model, version
+        return model if model in self._names else UNKNOWN, UNKNOWN
 
     def model_load_ended(self, *, ok: bool, seconds: float) -> None:
         """A model was loaded, or was found broken, `seconds` after the attempt began."""

@@ -1,23 +1,32 @@
 """Requests: how many, how they ended, how long they took, how many are under way."""
 
+from collections.abc import Callable
 from typing import get_args
 
 from prometheus_client import Counter, Histogram
 
+from service.metrics.backlog import MOST, taken
 from service.metrics.series import Maker
 from service.metrics.words import Outcome
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
+Kind = tuple[str, str, str, Outcome]  # of request: endpoint, model, version, and how it ended
+
+
 class RequestFamilies:
-    """The series of requests. They are counted on the event loop alone.
+    """The series of requests. They begin and end on the event loop alone; each leaves one note,
+    and notes are counted many in a row. `labels_of` tells how a model and its version are counted.
 
     The duration has the outcome as a label: a refusal takes no time at all, and must not make a
     latency objective look well. Objectives look at outcome="ok".
     """
 
-    def __init__(self, make: Maker) -> None:
+    def __init__(self, make: Maker, labels_of: Callable[[str, str], tuple[str, str]]) -> None:
+        self._labels_of = labels_of
+        self._notes: list[tuple[Kind, float, str]] = []
+        self._settle = make.noted(self._count)
         self._total = make.counter(
             "requests", "Requests by how they ended.", "endpoint", "model", "version", "outcome"
         )
@@ -27,7 +36,6 @@ class RequestFamilies:
         self._began = self._ended = 0
         inflight = make.gauge("inflight_requests", "Requests that have no answer yet.")
         inflight.set_function(lambda: self._began - self._ended)
-        self._children: dict[tuple[str, str, str, Outcome], tuple[Counter, Histogram]] = {}
 
     def expected(self, endpoint: str, model: str, version: str) -> None:
         """Such requests will come: their counts stand at 0 from now on, for the sake of rates."""
@@ -50,10 +58,24 @@ class RequestFamilies:
     ) -> None:
         """One fewer is in flight; `trace_id` is where somebody can see what took so long."""
         self._ended += 1
-        key = (endpoint, model, version, outcome)
-        children = self._children.get(key)
-        if children is None:
-            children = (self._total.labels(*key), self._seconds.labels(endpoint, outcome))
-            self._children[key] = children
-        children[0].inc()
-        children[1].observe(seconds, {"trace_id": trace_id} if trace_id else None)
+        self._notes.append(((endpoint, model, version, outcome), seconds, trace_id))
+        if len(self._notes) >= MOST:
+            self._settle()
+
+    def _count(self) -> None:
+        children: dict[Kind, tuple[Counter, Histogram]] = {}
+        counts: dict[Kind, int] = {}
+        for kind, seconds, trace_id in taken(self._notes):
+            count = counts[kind] = counts.get(kind, 0) + 1
+            if count == 1:
+                children[kind] = self._children(kind)
+            exemplar = {"trace_id": trace_id} if trace_id else None
+            Histogram.observe(children[kind][1], seconds, exemplar)
+        for kind, count in counts.items():
+            Counter.inc(children[kind][0], count)
+
+    def _children(self, kind: Kind) -> tuple[Counter, Histogram]:
+        endpoint, model, version, outcome = kind
+        model, version = self._labels_of(model, version)
+        total = self._total.labels(endpoint, model, version, outcome)
+        return total, self._seconds.labels(endpoint, outcome)

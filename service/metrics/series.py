@@ -1,6 +1,7 @@
 """Makes series with the prefix of the project, and knows the usual edges of histograms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -16,8 +17,14 @@ class Maker:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        backlog = Backlog()
+        self._backlog = backlog = Backlog()
         self._counter, self._histogram = counter_of(backlog), histogram_of(backlog)
+
+    def noted(self, settle: Callable[[], None]) -> Callable[[], None]:
+        """Have `settle` called, by one thread at a time, before any series is read: it counts what
+        somebody noted in a list of their own. What is returned settles now, if nobody does."""
+        self._backlog.sources.append(settle)
+        return partial(self._backlog.settle, waits=False)
 
     def counter(self, name: str, help_text: str, *labels: str) -> Counter:
         """A counter slipway_`name`, which is exported with _total at its end."""

@@ -18,6 +18,10 @@ MakeBatcher = Callable[..., Batcher[int, Any]]
 pytestmark = pytest.mark.anyio
 
 
+def never() -> int:
+    raise AssertionError("to weigh it takes longer than to refuse it")
+
+
 async def test_the_door_is_closed_when_not_even_the_smallest_item_would_be_in_time(
     make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
 ) -> None:
@@ -111,13 +115,42 @@ async def test_the_door_weighs_what_an_item_costs_at_least(
 ) -> None:
     batcher = make_batcher(max_batch_size=1, latency=Known(Parts(cell_s=1.0)))
     tasks = await busy(batcher, runner, 1)  # for a second each, the smallest of items
-    assert batcher.refusal("interactive", 5.0, 3) is None
-    told = batcher.refusal("interactive", 5.0, 4)
+    assert batcher.refusal("interactive", 5.0, lambda: 3) is None
+    told = batcher.refusal("interactive", 5.0, lambda: 4)
     assert isinstance(told, Overloaded)
     assert "about 6 s and is wanted within 5 s" in told.detail
-    assert batcher.refusal("interactive", 5.0, 9) is told  # who costs more is told the same
-    assert batcher.refusal("interactive", 5.0, 3) is None
-    assert batcher.refusal("interactive", 5.0, 4) is told
+    assert batcher.refusal("interactive", 5.0, lambda: 9) is told  # who costs more is told the same
+    assert batcher.refusal("interactive", 5.0, lambda: 3) is None
+    assert batcher.refusal("interactive", 5.0, lambda: 4) is told
+    runner.open()
+    await asyncio.gather(*tasks)
+
+
+async def test_where_the_cheapest_would_be_refused_nothing_is_weighed(
+    make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(
+        max_batch_size=1, max_queue_s=1.5, latency=Known(Parts(cell_s=1.0)), max_queue_size=5
+    )
+    tasks = await busy(batcher, runner, 1)  # 2 s of work
+    told = batcher.refusal("interactive", FAR, never)
+    assert isinstance(told, Overloaded)
+    assert "Work for 2 s waits already and 1.5 s may" in told.detail
+    assert batcher.refusal("interactive", FAR, never) is told
+    runner.open()
+    await asyncio.gather(*tasks)
+    await batcher.drain()
+    assert isinstance(batcher.refusal("interactive", FAR, never), NotReady)
+
+
+async def test_a_line_without_a_place_weighs_nothing(
+    make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(max_batch_size=1, max_queue_size=1)
+    tasks = await busy(batcher, runner, 1)
+    told = batcher.refusal("interactive", FAR, never)
+    assert isinstance(told, Overloaded)
+    assert batcher.refusal("interactive", FAR, never) is told
     runner.open()
     await asyncio.gather(*tasks)
 

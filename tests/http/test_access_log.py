@@ -7,7 +7,7 @@ import logging
 import orjson
 import pytest
 
-from service.http.access_log import Access, JsonAccess, LoggedAccess
+from service.http.access_log import MOST_FORMS, Access, JsonAccess, LoggedAccess
 from service.http.asgi import AsgiExchange
 from service.http.limits import Limits
 from tests.http.asgi import Conversation
@@ -72,6 +72,57 @@ async def test_an_odd_path_stays_in_its_line() -> None:
     (line,) = stream.getvalue().splitlines()
     assert line.isascii()
     assert "\x1b" not in line
+
+
+def lines_of(*noted: Access, **always: object) -> list[dict[str, object]]:
+    stream = io.StringIO()
+    log = JsonAccess(stream, always)
+    for one in noted:
+        log.note(one)
+    log.flush()
+    return [orjson.loads(line) for line in stream.getvalue().splitlines()]
+
+
+async def test_a_line_tells_all_that_is_known() -> None:
+    ended = access(0.25)._replace(
+        status=429, outcome="shed", model="cats", version="7", items=3, trace_id="ab" * 16
+    )
+    (line,) = lines_of(ended, worker=2, share="100 %d")
+    told = ended.fields()
+    assert {"trace_id", "duration_ms", "items"} < set(told)
+    assert {name: line[name] for name in told} == told
+    assert (line["worker"], line["share"]) == (2, "100 %d")
+
+
+async def test_what_has_a_form_in_common_differs_all_the_same() -> None:
+    one = access(0.25)
+    others = (
+        one._replace(status=500),
+        one._replace(outcome="failed"),
+        one._replace(model="cats"),
+        one._replace(version="2"),
+        one._replace(method="GET"),
+        one._replace(raw_path=b"/v1/%d%%/sentiment"),
+        one._replace(items=9),
+        one._replace(trace_id="cd" * 16),
+    )
+    told = [one, *others, one]
+    lines = lines_of(*told)
+    for access_, line in zip(told, lines, strict=True):
+        assert {name: line[name] for name in access_.fields()} == access_.fields()
+    assert "trace_id" not in lines[0]
+
+
+async def test_whoever_asks_for_many_paths_fills_no_memory() -> None:
+    stream = io.StringIO()
+    log = JsonAccess(stream)
+    one = access(0.1)
+    for number in range(MOST_FORMS + 2):
+        log.note(one._replace(raw_path=b"/%d" % number))
+        log.flush()
+        assert len(log._forms) <= MOST_FORMS
+    *_, last = stream.getvalue().splitlines()
+    assert orjson.loads(last)["path"] == f"/{MOST_FORMS + 1}"
 
 
 async def test_a_person_gets_the_same_through_logging(caplog: pytest.LogCaptureFixture) -> None:

@@ -33,7 +33,7 @@ TASKS = {"text-classification": Feeling(), "translation": Translating()}
 
 
 def busy_model(name: str, task: Task) -> Any:
-    batcher = SimpleNamespace(refusal=lambda priority, spare_s, cost: FULL)
+    batcher = SimpleNamespace(refusal=lambda priority, spare_s, weigh: FULL)
     return SimpleNamespace(name=name, version="1", batcher=batcher, task=TASKS.get(task))
 
 
@@ -88,7 +88,9 @@ def test_nobody_waits_longer_than_the_server_does(asked_s: float, spare_s: float
 
 def asked_of_the_model(task: Task, body: bytes | None, asked_s: float = 1.0) -> tuple[Any, ...]:
     asked: list[tuple[Any, ...]] = []
-    batcher = SimpleNamespace(refusal=lambda *what: asked.append(what))
+    batcher = SimpleNamespace(
+        refusal=lambda priority, spare_s, weigh: asked.append((priority, spare_s, weigh()))
+    )
     live = SimpleNamespace(name="one", version="1", batcher=batcher, task=TASKS.get(task))
     models = cast(Models, SimpleNamespace(only=lambda task: live))
     door = NativeApi(models, limits=ItemLimits(), timeout_s=30.0).door(task)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from service.metrics.backlog import MOST, Backlog, _taken
+from service.metrics.backlog import MOST, Backlog, taken
 from service.metrics.series import Maker
 
 THREADS, EACH = 4, 3 * MOST
@@ -60,7 +60,7 @@ def test_what_is_noted_while_somebody_settles_waits_for_the_next_time() -> None:
             return found
 
     notes = Busy(["early"])
-    assert _taken(notes) == ["early"]
+    assert taken(notes) == ["early"]
     assert list(notes) == ["late"]
 
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.metrics import DURATION_BUCKETS, ItemOutcome, Metrics, Outcome
+from service.metrics.backlog import MOST
 
 Labels = dict[str, str]
 
@@ -47,6 +48,49 @@ def test_a_request_is_counted_under_its_outcome_and_timed(
     assert registry.get_sample_value("slipway_inflight_requests") == 0
     assert seconds(registry, "ok") == (1, 0.02)
     assert seconds(registry, "shed") == (1, 0.001)
+
+
+def test_requests_that_ended_do_not_wait_for_long_to_be_counted(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    for _ in range(3 * MOST):
+        end(metrics)
+        assert len(metrics._requests._notes) < MOST
+    assert requests(registry, "", "", "ok") == 3 * MOST
+
+
+def test_no_request_is_lost_while_somebody_reads(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    def ask() -> None:
+        while not over.is_set():
+            list(registry.collect())
+
+    over = threading.Event()
+    readers = [threading.Thread(target=ask) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(20 * MOST):
+        end(metrics, outcome="ok" if number % 2 else "shed")
+    over.set()
+    for reader in readers:
+        reader.join()
+    assert requests(registry, "", "", "ok") == requests(registry, "", "", "shed") == 10 * MOST
+    assert seconds(registry, "ok")[0] == 10 * MOST
+
+
+def test_a_request_that_was_followed_is_an_exemplar(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    metrics.request_ended("/v1/classify", "", "", "ok", 0.02, "ab" * 16)
+    metrics.request_ended("/v1/classify", "", "", "ok", 0.2)
+    found = {
+        sample.exemplar.labels["trace_id"]: sample.exemplar.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert found == {"ab" * 16: 0.02}
 
 
 def seconds(registry: CollectorRegistry, outcome: Outcome) -> tuple[float | None, float | None]:
