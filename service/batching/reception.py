@@ -160,6 +160,17 @@ class Reception(Generic[P]):
         self._told = Told(asked, cost, error)
         return error
 
+    def stands(self, error: ServiceError) -> bool:
+        """Whether all who ask what the last one did who was refused would be told this, too,
+        whatever they cost."""
+        told = self._told
+        return (
+            told is not None
+            and told.error is error
+            and told.cost <= LEAST_COST
+            and told.asked[2] == self._line.changes
+        )
+
     def _refusal(
         self, priority: Priority, spare_s: float, weigh: Weigh
     ) -> tuple[ServiceError, int] | None:

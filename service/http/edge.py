@@ -29,12 +29,21 @@ from service.tracing.current import RequestTrace, RequestTracer, served
 Endpoint = Callable[[Exchange], Awaitable[bytes | None]]
 
 
+def _once(body: bytes) -> bool:
+    return False
+
+
 class Refused(NamedTuple):
-    """Why a door refuses a request, and which model would do so."""
+    """Why a door refuses a request, and which model would do so.
+
+    `again` tells whether the next one who asks the same, with this body, is refused for it, too;
+    where it says so, that one is counted like the first.
+    """
 
     error: ServiceError
     model: str = ""
     version: str = ""
+    again: Callable[[bytes], bool] = _once
 
 
 # Whether a request is refused before its body is read; the bytes of that are None where they came

@@ -1,18 +1,17 @@
 """The native API: POST /v1/classify, /v1/sentiment and /v1/translate. Routes only translate."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 import orjson
 
 from model_zoo.manifest import Task
 from service.errors import InvalidInput, PayloadTooLarge
-from service.http.edge import Door, Refused
-from service.http.exchange import Asked, Exchange, event_of
+from service.http.door import ON_LOOP_BYTES, ModelDoor
+from service.http.edge import Door
+from service.http.exchange import Exchange, event_of
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
 from service.http.schemas import (
@@ -21,18 +20,11 @@ from service.http.schemas import (
     TranslateCall,
     parse_fields,
     parse_json,
-    text_alone,
 )
 from service.predictor import Progress, predict
 from service.repository.live import LiveModel
 from service.repository.models import Models
 from service.tasks.base import TranslationText
-
-# Longer bodies are parsed in a thread, so that nobody else waits for it.
-ON_LOOP_BYTES = 16 << 10
-
-# What chooses between models in a body of JSON; the last one may be how any of them is written.
-CHOICES = re.compile(rb'"(?:model|version|source|target)"|\\u')
 
 AnyCall = TypeVar("AnyCall", bound=Call)
 
@@ -72,29 +64,7 @@ class NativeApi:
 
     def door(self, task: Task) -> Door:
         """Refuses what the model of this task would refuse, as far as a look at the body tells."""
-        reads_json = task != "image-classification"
-        is_text = task == "text-classification"
-
-        def least_cost(live: LiveModel, body: bytes | None) -> int:
-            if not reads_json or body is None or len(body) > ON_LOOP_BYTES:
-                return 1
-            text = text_alone(body)
-            if text is None:
-                return 1
-            return live.task.least_cost(text if is_text else TranslationText(text))
-
-        def refusal(asked: Asked, body: bytes | None) -> Refused | None:
-            live = self._models.only(task)
-            if live is None and reads_json and not _may_choose(body):
-                live = self._models.default(task)
-            if live is None or asked.query_string:  # the query may name something else
-                return None
-            spare_s = min(asked.timeout_s, self._timeout_s)
-            weigh = partial(least_cost, live, body)
-            found = live.batcher.refusal(asked.priority, spare_s, weigh)
-            return None if found is None else Refused(found, live.name, live.version)
-
-        return refusal
+        return ModelDoor(self._models, task, self._timeout_s)
 
     async def classify(self, exchange: Exchange) -> bytes:
         """Tell what is in each image."""
@@ -149,10 +119,6 @@ class NativeApi:
                 priority=exchange.priority(),
                 on_progress=on_progress,
             )
-
-
-def _may_choose(body: bytes | None) -> bool:
-    return body is None or CHOICES.search(body) is not None
 
 
 def _teller(exchange: Exchange) -> Progress:

@@ -2,12 +2,20 @@
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from service.http.edge import Door, Edge, Endpoint, TurnedAway
+from service.http.edge import Door, Edge, Endpoint, Refused, TurnedAway
 from service.http.exchange import Asked
 
 
-@dataclass(frozen=True, slots=True)
+class Standing(NamedTuple):
+    """What the last one asked whom the door refused, and was told."""
+
+    asked: Asked
+    refused: Refused
+
+
+@dataclass(slots=True)
 class DirectRoute:
     """One of them."""
 
@@ -16,15 +24,21 @@ class DirectRoute:
     raw_path: bytes
     endpoint: Endpoint
     door: Door | None = None
+    standing: Standing | None = None
 
     def turn_away(self, asked: Asked, body: bytes) -> TurnedAway | None:
         """The answer to a whole request that the door refuses, which is noted; None to go on."""
         if self.door is None:
             return None
         began_s = time.monotonic()
-        refused = self.door(asked, body)
-        if refused is None:
-            return None
+        standing, refused = self.standing, None
+        if standing is not None and standing.asked is asked and standing.refused.again(body):
+            refused = standing.refused
+        else:
+            refused = self.door(asked, body)
+            if refused is None:
+                return None
+            self.standing = Standing(asked, refused)
         return self.edge.turn_away(refused, self.path, self.raw_path, began_s)
 
 

@@ -155,6 +155,38 @@ async def test_a_line_without_a_place_weighs_nothing(
     await asyncio.gather(*tasks)
 
 
+async def test_a_refusal_stands_for_all_until_the_line_is_another(
+    make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(max_batch_size=1, max_queue_size=1)
+    tasks = await busy(batcher, runner, 1)
+    told = batcher.refusal("interactive", FAR, never)
+    assert told is not None
+    assert batcher.refuses_again(told)
+    assert not batcher.refuses_again(Overloaded("Another one.", 1.0))
+    assert batcher.outcomes["shed"] == 2
+    runner.let_through()
+    await runner.entered()
+    await turn()
+    assert not batcher.refuses_again(told)
+    assert batcher.outcomes["shed"] == 2
+    runner.open()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_refusal_for_what_an_item_costs_stands_for_nobody_else(
+    make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(max_batch_size=1, latency=Known(Parts(cell_s=1.0)))
+    tasks = await busy(batcher, runner, 1)
+    told = batcher.refusal("interactive", 5.0, lambda: 4)
+    assert told is not None
+    assert not batcher.refuses_again(told)
+    assert batcher.outcomes["shed"] == 1
+    runner.open()
+    await asyncio.gather(*tasks)
+
+
 async def test_who_was_told_of_a_full_line_is_told_when_the_model_goes(
     make_batcher: MakeBatcher, runner: GatedRunner
 ) -> None:
