@@ -31,14 +31,15 @@ class DirectRoute:
         if self.door is None:
             return None
         began_s = time.monotonic()
-        standing, refused = self.standing, None
+        standing = self.standing
+        refused: Refused | None
         if standing is not None and standing.asked is asked and standing.refused.again(body):
             refused = standing.refused
         else:
             refused = self.door(asked, body)
-            if refused is None:
-                return None
-            self.standing = Standing(asked, refused)
+            self.standing = None if refused is None else Standing(asked, refused)
+        if refused is None:
+            return None
         return self.edge.turn_away(refused, self.path, self.raw_path, began_s)
 
 

@@ -74,3 +74,4 @@ def test_once_it_stands_no_more_the_door_is_asked(front: Front, route: DirectRou
     front.closed = False
     assert route.turn_away(SOON, b"three") is None
     assert front.given == ["refusal 1", "refusal 2"]
+    assert route.standing is None  # which would keep a model that is gone
