@@ -194,10 +194,10 @@ class Reception(Generic[P]):
 
     def _outlook(self, new: Sequence[QueuedItem[P]], spare_s: float) -> Outlook | None:
         """What they would meet; None where predictions are not asked."""
-        item, seen, self._seen = new[0], self._seen, None
+        item, seen = new[0], self._seen
         if seen is not None and len(new) == 1:
             asked = (self._line.changes, item.priority, item.cost)
-            if seen[:3] == asked:  # it comes straight from the door
+            if seen[:3] == asked:  # as who comes straight from the door
                 return Outlook(seen.queue_s, seen.stay_s, spare_s)
         # With nothing in work it is not asked either: it could never learn that it is wrong.
         if not self._pace.trusted or self._line.idle:

@@ -7,13 +7,10 @@ from model_zoo.manifest import Task
 from service.errors import ServiceError
 from service.http.edge import Refused
 from service.http.exchange import Asked
-from service.http.schemas import text_alone
+from service.http.schemas import ON_LOOP_BYTES, text_alone
 from service.repository.live import LiveModel
 from service.repository.models import Models
 from service.tasks.base import TranslationText
-
-# Longer bodies are parsed in a thread, so that nobody else waits for it.
-ON_LOOP_BYTES = 16 << 10
 
 # What chooses between models in a body of JSON; the last one may be how any of them is written.
 CHOICES = re.compile(rb'"(?:model|version|source|target)"|\\u')

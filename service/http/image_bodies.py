@@ -12,14 +12,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from service.errors import InvalidInput, UnsupportedMedia
 from service.http.exchange import Exchange
 from service.http.schemas import (
+    ON_LOOP_BYTES,
     ClassifyCall,
     ClassifyOptions,
     parse_fields,
     parse_json,
 )
 
-# Longer bodies are taken apart in a thread, so that nobody else waits for it.
-ON_LOOP_BYTES = 16 << 10
 MAX_FIELDS = 8  # of a form, besides its files
 DEFAULTS = ClassifyOptions()
 # curl --data-binary without a Content-Type header says urlencoded, whatever the file is.

@@ -9,12 +9,13 @@ import orjson
 
 from model_zoo.manifest import Task
 from service.errors import InvalidInput, PayloadTooLarge
-from service.http.door import ON_LOOP_BYTES, ModelDoor
+from service.http.door import ModelDoor
 from service.http.edge import Door
 from service.http.exchange import Exchange, event_of
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
 from service.http.schemas import (
+    ON_LOOP_BYTES,
     Call,
     SentimentCall,
     TranslateCall,

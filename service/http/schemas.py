@@ -18,6 +18,9 @@ MAX_TOP_K = 100
 MAX_BEAM = 8
 DEFAULT_TOP_K = 5
 
+# Longer bodies are parsed in a thread, so that nobody else waits for it.
+ON_LOOP_BYTES = 16 << 10
+
 ModelName = Annotated[
     str, Field(pattern=NAME_PATTERN, description="Default: the default model of the task.")
 ]

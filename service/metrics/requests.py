@@ -63,16 +63,15 @@ class RequestFamilies:
             self._settle()
 
     def _count(self) -> None:
-        children: dict[Kind, tuple[Counter, Histogram]] = {}
-        counts: dict[Kind, int] = {}
+        alike: dict[Kind, list[tuple[float, str]]] = {}
         for kind, seconds, trace_id in taken(self._notes):
-            count = counts[kind] = counts.get(kind, 0) + 1
-            if count == 1:
-                children[kind] = self._children(kind)
-            exemplar = {"trace_id": trace_id} if trace_id else None
-            Histogram.observe(children[kind][1], seconds, exemplar)
-        for kind, count in counts.items():
-            Counter.inc(children[kind][0], count)
+            alike.setdefault(kind, []).append((seconds, trace_id))
+        for kind, ended in alike.items():
+            total, durations = self._children(kind)
+            Counter.inc(total, len(ended))  # its own `inc` would only note it
+            for seconds, trace_id in ended:
+                exemplar = {"trace_id": trace_id} if trace_id else None
+                Histogram.observe(durations, seconds, exemplar)
 
     def _children(self, kind: Kind) -> tuple[Counter, Histogram]:
         endpoint, model, version, outcome = kind

@@ -58,9 +58,10 @@ async def test_the_door_is_closed_when_the_queue_has_no_place(
     assert batcher.refusal("interactive", FAR) is None
     tasks += [submitted(batcher, 2)]
     await turn()
-    refusal = batcher.refusal("interactive", FAR)
+    refusal = batcher.refusal("interactive", FAR, never)
     assert isinstance(refusal, Overloaded)
     assert "2 items wait already and 2 may" in refusal.detail
+    assert batcher.refusal("interactive", FAR, never) is refusal
     runner.open()
     await asyncio.gather(*tasks)
 
@@ -141,18 +142,6 @@ async def test_where_the_cheapest_would_be_refused_nothing_is_weighed(
     await asyncio.gather(*tasks)
     await batcher.drain()
     assert isinstance(batcher.refusal("interactive", FAR, never), NotReady)
-
-
-async def test_a_line_without_a_place_weighs_nothing(
-    make_batcher: MakeBatcher, runner: GatedRunner
-) -> None:
-    batcher = make_batcher(max_batch_size=1, max_queue_size=1)
-    tasks = await busy(batcher, runner, 1)
-    told = batcher.refusal("interactive", FAR, never)
-    assert isinstance(told, Overloaded)
-    assert batcher.refusal("interactive", FAR, never) is told
-    runner.open()
-    await asyncio.gather(*tasks)
 
 
 async def test_a_refusal_stands_for_all_until_the_line_is_another(

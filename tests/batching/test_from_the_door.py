@@ -60,23 +60,26 @@ async def test_what_the_door_saw_is_not_asked_again(
     await ended(batcher, runner, *tasks)
 
 
-async def test_who_has_less_time_left_than_at_the_door_is_refused(
-    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock
+@pytest.mark.parametrize(
+    ("cost_at_the_door", "cost", "spare_s", "why"),
+    [
+        (3, 3, 4.5, r"about 5 s and is wanted within 4\.5 s"),  # read for half a second
+        (1, 4, 5.0, r"about 6 s and is wanted within 5 s"),
+    ],
+)
+async def test_who_has_less_time_or_costs_more_than_at_the_door_is_refused(
+    make_batcher: MakeBatcher,
+    runner: GatedRunner,
+    clock: Clock,
+    cost_at_the_door: int,
+    cost: int,
+    spare_s: float,
+    why: str,
 ) -> None:
     batcher, tasks = await crowded(make_batcher, runner)
-    assert batcher.refusal("interactive", 5.0, lambda: 3) is None
-    with pytest.raises(Overloaded, match=r"about 5 s and is wanted within 4\.5 s"):
-        await batcher.submit(5, cost=3, deadline=clock() + 4.5)
-    await ended(batcher, runner, *tasks)
-
-
-async def test_who_costs_more_than_the_door_saw_is_judged_anew(
-    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock
-) -> None:
-    batcher, tasks = await crowded(make_batcher, runner)
-    assert batcher.refusal("interactive", 5.0) is None
-    with pytest.raises(Overloaded, match="about 6 s and is wanted within 5 s"):
-        await batcher.submit(5, cost=4, deadline=clock() + 5.0)
+    assert batcher.refusal("interactive", 5.0, lambda: cost_at_the_door) is None
+    with pytest.raises(Overloaded, match=why):
+        await batcher.submit(5, cost=cost, deadline=clock() + spare_s)
     await ended(batcher, runner, *tasks)
 
 
@@ -116,7 +119,7 @@ async def test_once_the_line_is_another_the_door_saw_too_much(
     await ended(batcher, runner, *tasks)
 
 
-async def test_what_the_door_saw_is_for_one_alone(
+async def test_once_another_one_came_the_door_saw_too_little(
     make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock
 ) -> None:
     batcher, tasks = await crowded(make_batcher, runner)

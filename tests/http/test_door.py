@@ -8,9 +8,9 @@ import pytest
 
 from model_zoo.manifest import Task
 from service.errors import Overloaded, ServiceError
-from service.http.door import ON_LOOP_BYTES
 from service.http.exchange import Asked
 from service.http.native import ItemLimits, NativeApi
+from service.http.schemas import ON_LOOP_BYTES
 from service.repository.models import Models
 from service.tasks.base import TranslationText
 
