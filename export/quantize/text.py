@@ -1,8 +1,8 @@
-"""Text in int8: all weights stored as bytes, the arithmetic in float.
+"""Text in int8: all weights stored as bytes.
 
-ONNX Runtime's int8 LSTM takes one scale for a whole batch at every step, so that an answer
-depends on who shares the batch; weights alone leave rows independent. They are unpacked once, at
-load; a table only for the rows that a text needs.
+An LSTM multiplies them as bytes (`export.quantize.lstm`). Other networks compute in float: products
+of bytes would take one scale for a whole batch, so that an answer would depend on who shares it.
+Their weights are unpacked once, at load; a table only for the rows that a text needs.
 """
 
 import re
@@ -13,13 +13,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from export.quantize.lstm import multiply_in_bytes
 from export.quantize.weights import Int8Weights, to_int8
 
 Constants = dict[str, NDArray[np.generic]]
 
-FULL_RANGE = 127  # nothing is multiplied in bytes here, so nothing can saturate
+FULL_RANGE = 127  # what is not multiplied in bytes cannot saturate
 WIDE = 8  # columns
-PACKED_WEIGHTS = re.compile(r"(lstm|gru)\.(weight|recurrence)|cnn\.\d+\.weight")
+PACKED_WEIGHTS = re.compile(r"gru\.(weight|recurrence)|cnn\.\d+\.weight")
 
 
 def quantize_text(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,11 +28,14 @@ def quantize_text(model: onnx.ModelProto) -> onnx.ModelProto:
     quantized = onnx.ModelProto()
     quantized.CopyFrom(model)
     graph = quantized.graph
+    if any(node.op_type == "LSTM" for node in graph.node):
+        multiply_in_bytes(graph)
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     added: dict[str, onnx.TensorProto] = {}
     nodes = _unpacked(constants, filter(PACKED_WEIGHTS.fullmatch, constants), added)
     for node in graph.node:
-        is_lookup = node.op_type == "Gather" and node.input[0] in constants
+        table = constants.get(node.input[0]) if node.op_type == "Gather" else None
+        is_lookup = table is not None and table.dtype != np.int8
         nodes += _lookup(constants, node, added) if is_lookup else [node]
     del graph.node[:]
     graph.node.extend(nodes)
