@@ -7,6 +7,7 @@ from typing import Literal
 
 from export.candidate import Candidate, OpenedVariant, answer_of, of_published
 from export.console import Story
+from export.datasets.errors import DatasetMissing
 from export.gates import GateFailed
 from export.options import Options, OtherRun
 from export.recipes.judging import Gates, Reexamination, answers_of, at_temperature
@@ -21,6 +22,7 @@ from service.tasks.golden import deviation, golden_features
 Verdict = Literal["passed", "failed", "not run"]
 # what a work folder without the network of this model may raise; the last two are torch's
 NO_NETWORK = (OtherRun, NothingLearnt, TransferError, ModelNotFound, RuntimeError, ValueError)
+NO_DATA = "none here; `SLIPWAY_DATA` names their folder"
 NO_CHECKPOINT = "no checkpoint with a finished epoch of the training run here"
 # how far a figure may fall below the promised one, in its own unit: processors round differently
 SLACK = {"accuracy": 0.002, "bleu": 0.3, "chrf": 0.3}
@@ -37,20 +39,23 @@ class Row:
 
 
 def check(options: Options, name: str, version: int | None, story: Story) -> list[Row]:
-    """All gates; none stops the others. Raises ModelNotFound, FileMismatch and DatasetError."""
+    """All gates; none stops the others. Raises ModelNotFound, FileMismatch and DatasetError.
+
+    Where the data that it was made from are not here, other items serve for what any item can
+    tell, and no figure is measured.
+    """
     published = Catalog(options.models).open(name, version)
     published.verify()
-    candidate = of_published(published)
-    again = _reexamined(options, published.manifest, story)
-    rows = [Row("", "files", f"{len(published.manifest.artefacts())} as promised", "passed")]
-    rows.append(_data_row(published.manifest, again))
+    manifest, candidate = published.manifest, of_published(published)
+    again, data, is_measured = _with_data(options, manifest, story)
+    rows = [Row("", "files", f"{len(manifest.artefacts())} as promised", "passed"), data]
     reference: tuple[Measurement, ...] = ()
-    for variant in sorted(published.manifest.variants, key=lambda one: one.precision != "fp32"):
+    for variant in sorted(manifest.variants, key=lambda one: one.precision != "fp32"):
         story.say(f"checking {variant.precision}")
         opened = candidate.open(variant.precision)
         rows.append(_golden_row(candidate, variant, opened))
         rows += _gate_rows(variant, opened, again)
-        measured = again.exam.measure(opened)
+        measured = again.exam.measure(opened) if is_measured else ()
         reference = reference or measured
         rows += _accuracy_rows(variant, measured, reference, again)
     return rows
@@ -98,6 +103,28 @@ def _ask_recipe(options: Options, manifest: Manifest, story: Story) -> Reexamina
     from export.recipes.translation import reexamine as reexamine_translations
 
     return reexamine_translations(options, manifest.name, spec, story)
+
+
+def _with_data(
+    options: Options, manifest: Manifest, story: Story
+) -> tuple[Reexamination, Row, bool]:
+    """The exam, on made-up items where there are no data; what was found of those that the model
+    was made from; and whether figures can be measured."""
+    try:
+        again = _reexamined(options, manifest, story)
+    except DatasetMissing as error:
+        if options.data is not None:
+            raise  # who names data wants no other
+        story.say(str(error))
+        again = _reexamined(replace(options, quick=True), manifest, story)
+        return again, Row("", "data", NO_DATA, "not run"), False
+    names = dict.fromkeys(source.name for source in manifest.provenance.datasets)
+    if names and names.keys().isdisjoint(source.name for source in again.sources):
+        told = (
+            f"it was made from {', '.join(names)}, not from what is here; --data names other data"
+        )
+        return again, Row("", "data", told, "not run"), False
+    return again, _data_row(manifest, again), True
 
 
 def _data_row(manifest: Manifest, again: Reexamination) -> Row:
@@ -165,7 +192,12 @@ def _accuracy_rows(
         again.exam.accuracy.check(variant.precision, measured, reference)
         return "every figure reaches its floor"
 
-    yield _judged(variant.precision, "accuracy", floors)
+    if not variant.evidence.accuracy:
+        yield Row(variant.precision, "accuracy", "nothing was promised", "not run")
+    elif not measured:
+        yield Row(variant.precision, "accuracy", "no data to measure it", "not run")
+    else:
+        yield _judged(variant.precision, "accuracy", floors)
     promised = {(m.dataset, m.split, m.metric): m.value for m in variant.evidence.accuracy}
     for one in measured:
         wanted = promised.get((one.dataset, one.split, one.metric))

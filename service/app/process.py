@@ -206,6 +206,8 @@ class Service:
 
     def _on_signal(self) -> None:
         if self._leave.is_set():
+            if self._seat is not None:
+                return  # sent to the whole group it comes twice; the supervisor kills if it must
             log.warning("second signal: leaving at once")
             logging.shutdown()
             os._exit(FAILED)

@@ -1,5 +1,6 @@
 """Several engine processes behind one port: one service from outside, also when one dies."""
 
+import http.client
 import os
 import signal
 import subprocess
@@ -108,6 +109,24 @@ def test_a_worker_that_dies_costs_only_what_it_had_in_hand(fleet: Server) -> Non
     assert len(after) == WORKERS
     assert counted(fleet) >= before
     assert fleet.stop() == 0
+
+
+def test_a_signal_to_the_whole_group_drains_as_one_to_the_supervisor(
+    tmp_path: Path, tiny_models: Path
+) -> None:
+    """As `timeout` and most service managers send it: workers have it twice."""
+    options = ("--models", str(tiny_models), "--workers", str(WORKERS), "--pre-drain-s", "1")
+    with running(tmp_path / "home", *options) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        asked = [http.client.HTTPConnection(host, int(port), timeout=60) for _ in range(8)]
+        for number, connection in enumerate(asked):
+            connection.request("POST", "/v1/sentiment", body=f'{{"text": "a {number}"}}')
+        for process in (*workers(server), psutil.Process(server.process.pid)):
+            process.send_signal(signal.SIGTERM)
+        assert [connection.getresponse().status for connection in asked] == [200] * 8
+        assert server.wait() == 0
+        for connection in asked:
+            connection.close()
 
 
 def test_a_fleet_without_models_says_why_once_and_ends(tmp_path: Path) -> None:

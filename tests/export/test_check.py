@@ -13,6 +13,7 @@ from export import check as checking
 from export.candidate import Candidate, OpenedVariant, answer_of, of_published
 from export.check import Row, as_published, check, table
 from export.console import Story
+from export.datasets.errors import DatasetMissing
 from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
 from export.golden import with_self_test
 from export.options import Options
@@ -41,13 +42,14 @@ def published(
     promised: float = 0.9,
     also: tuple[Measurement, ...] = (),
     sources: tuple[DatasetSource, ...] = (),
+    evidence: Evidence | None = None,
 ) -> Candidate:
     zoo = tiny_zoo.build(root / "zoo")
     candidate = with_self_test(of_published(zoo.open(tiny_zoo.TEXTS)))
     made = candidate.manifest.provenance.model_copy(update={"datasets": sources})
     manifest = candidate.manifest.model_copy(update={"provenance": made})
     candidate = replace(candidate, manifest=manifest)
-    candidate.evidence["fp32"] = Evidence(accuracy=(figure(promised), *also))
+    candidate.evidence["fp32"] = evidence or Evidence(accuracy=(figure(promised), *also))
     candidate.publish(Catalog(root / "models"), {})
     return candidate
 
@@ -177,6 +179,63 @@ def test_absent_data_are_told_and_other_data_fail(
     recipe.sources = here
     found = rows(tmp_path)["data"]
     assert (found.verdict, found.found) == (verdict, told)
+
+
+def test_a_model_of_other_data_is_asked_what_any_item_can_tell_and_no_figure(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    published(tmp_path, sources=(source("photos", "a"), source("photos", "b")))
+    recipe.sources, recipe.accuracy = (KNOWN, NEWS), 0.1
+    found = rows(tmp_path)
+    told = "it was made from photos, not from what is here; --data names other data"
+    assert found["data"] == Row("", "data", told, "not run")
+    verdicts = {gate: row.verdict for gate, row in found.items()}
+    assert verdicts.pop("data") == "not run"
+    assert (verdicts.pop("accuracy"), verdicts.pop("accuracy on d")) == ("not run", "not run")
+    assert list(verdicts) == ["files", "golden", "parity", "invariance"]
+    assert set(verdicts.values()) == {"passed"}
+
+
+def test_without_any_data_made_up_items_serve(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path, sources=(KNOWN,))
+    recipe.sources = (source("templates", "d"),)
+
+    def ask(options: Options, manifest: Any, story: Story) -> Reexamination:
+        if not options.quick:
+            raise DatasetMissing("nothing here")
+        return recipe(options, manifest, story)
+
+    monkeypatch.setattr(checking, "_ask_recipe", ask)
+    found = rows(tmp_path)
+    assert found["data"].found == "none here; `SLIPWAY_DATA` names their folder"
+    assert found["invariance"].verdict == "passed"
+    assert found["accuracy"] == Row("fp32", "accuracy", "no data to measure it", "not run")
+    assert found["accuracy on d"].found == "promised 0.9, its data are not here"
+
+
+def test_data_that_are_named_and_not_there_end_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path)
+
+    def ask(options: Options, manifest: Any, story: Story) -> Reexamination:
+        raise DatasetMissing("nothing here")
+
+    monkeypatch.setattr(checking, "_ask_recipe", ask)
+    options = Options(models=tmp_path / "models", work=tmp_path / "work", data=tmp_path / "none")
+    with pytest.raises(DatasetMissing, match="nothing here"):
+        check(options, tiny_zoo.TEXTS, None, Story("test"))
+
+
+def test_where_nothing_was_promised_no_floor_is_asked_for(tmp_path: Path, recipe: Recipe) -> None:
+    published(tmp_path, evidence=Evidence())
+    recipe.accuracy = 0.1
+    found = rows(tmp_path)
+    assert found["accuracy"] == Row("fp32", "accuracy", "nothing was promised", "not run")
+    assert found["accuracy on d"].found == "0.1, nothing promised"
+    assert not [row for row in found.values() if row.verdict == "failed"]
 
 
 def test_golden_answers_are_asked_for_again(
