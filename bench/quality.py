@@ -14,7 +14,7 @@ import io
 import json
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,12 +26,12 @@ from rich.progress import track
 from rich.table import Table
 
 from export.datasets import cifar10
+from export.datasets.errors import DatasetError, DatasetMissing
+from export.datasets.rows import SentencePairs
 from export.datasets.sentiment import load_imdb, load_sst2
 from export.datasets.sources import data_root
 from export.datasets.translation import load_multi30k, load_tatoeba
 from export.scores import bleu, bleu_signature, chrf
-
-ROOT = data_root()
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Client:
         return answer
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the figures; exit code 1 where there is nothing to measure with."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=RAW)
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="the running server")
     parser.add_argument("--only", choices=sorted(DATASETS), help="one data set instead of all")
@@ -80,17 +81,33 @@ def main() -> int:
         "--languages", default="en-de", help="direction of translation (default: en-de)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    chosen = parser.parse_args()
-    client = Client(chosen.url)
-    figures: list[Figure] = []
-    for name in [chosen.only] if chosen.only else DATASETS:
-        figures += DATASETS[name](client, chosen)
+    chosen = parser.parse_args(arguments)
+    try:
+        figures = _measure(Client(chosen.url), chosen)
+    except DatasetError as error:
+        print(f"quality: {error}", file=sys.stderr)
+        return 1
     _show(figures, as_json=chosen.json)
     return 0
 
 
+def _measure(client: Client, chosen: argparse.Namespace) -> list[Figure]:
+    """Who names a data set gets its figures or an error; of all of them, those that are here."""
+    if chosen.only:
+        return DATASETS[chosen.only](client, chosen)
+    figures: list[Figure] = []
+    for measure in DATASETS.values():
+        try:
+            figures += measure(client, chosen)
+        except DatasetMissing as error:
+            print(f"left out: {error}", file=sys.stderr)
+    if not figures:
+        raise DatasetMissing("no data set is here; SLIPWAY_DATA names the folder that holds them")
+    return figures
+
+
 def _cifar10(client: Client, chosen: argparse.Namespace) -> list[Figure]:
-    test = cifar10.load(ROOT).test
+    test = cifar10.load(data_root()).test
     images = [_png(image) for image in test.images[: chosen.most or None]]
     answers = _ask(
         lambda image: client.post("/v1/classify?top_k=1", image, "image/png"),
@@ -103,14 +120,14 @@ def _cifar10(client: Client, chosen: argparse.Namespace) -> list[Figure]:
 
 
 def _imdb(client: Client, chosen: argparse.Namespace) -> list[Figure]:
-    test = load_imdb(ROOT).test
+    test = load_imdb(data_root()).test
     return _sentiment(client, chosen, "IMDB test", test.texts, [test.names[i] for i in test.labels])
 
 
 def _sst2(client: Client, chosen: argparse.Namespace) -> list[Figure]:
-    test = load_sst2(ROOT).test
+    test = load_sst2(data_root()).test
     if test is None:
-        return []
+        raise DatasetMissing("SST-2: the labels of its test split are not here")
     labels = [test.names[i] for i in test.labels]
     return _sentiment(client, chosen, "SST-2 test", test.texts, labels)
 
@@ -131,13 +148,13 @@ def _sentiment(
 
 
 def _multi30k(client: Client, chosen: argparse.Namespace) -> list[Figure]:
-    pairs = load_multi30k(ROOT, *_languages(chosen))["test_2016_flickr"]
-    return _translation(client, chosen, "Multi30k test_2016_flickr", pairs.sources, pairs.targets)
+    splits = load_multi30k(data_root(), *_languages(chosen))
+    return _translation(client, chosen, "Multi30k test_2016_flickr", splits, "test_2016_flickr")
 
 
 def _tatoeba(client: Client, chosen: argparse.Namespace) -> list[Figure]:
-    pairs = load_tatoeba(ROOT, *_languages(chosen))["test"]
-    return _translation(client, chosen, "Tatoeba test v2021-08-07", pairs.sources, pairs.targets)
+    splits = load_tatoeba(data_root(), *_languages(chosen))
+    return _translation(client, chosen, "Tatoeba test v2021-08-07", splits, "test")
 
 
 def _languages(chosen: argparse.Namespace) -> tuple[str, str]:
@@ -149,9 +166,12 @@ def _translation(
     client: Client,
     chosen: argparse.Namespace,
     title: str,
-    sources: Sequence[str],
-    references: Sequence[str],
+    splits: Mapping[str, SentencePairs],
+    split: str,
 ) -> list[Figure]:
+    if split not in splits:
+        raise DatasetMissing(f"{title}: this split is not here, only {', '.join(splits)}")
+    sources, references = splits[split].sources, splits[split].targets
     count = chosen.most or len(sources)
     source, target = _languages(chosen)
     more = {"source": source, "target": target, "beam": chosen.beam}

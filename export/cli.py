@@ -15,14 +15,15 @@ from model_zoo.manifest import Task
 from service.errors import ServiceError
 
 FAILURES = (GateFailed, DatasetError, OtherRun, TransferError, ModelZooError, ServiceError)
+OURS = ("export", "model_zoo", "service")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = make_parser()
     parsed = parser.parse_args(arguments)
-    tasks = _tasks(parser, parsed)
     try:
+        tasks = _tasks(parser, parsed)
         if parsed.task == "check":
             return _check(parsed)
         for task in tasks:
@@ -30,6 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(folder)  # noqa: T201
     except FAILURES as error:
         print(f"slipway-export: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] in OURS:
+            raise
+        print(  # noqa: T201
+            f"slipway-export: {error.name} is missing: `make export` installs what training needs",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("slipway-export: stopped; the same command goes on from here", file=sys.stderr)  # noqa: T201

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import SETTINGS, Settings, SettingsError, markdown_table
+from service.settings import SETTINGS, Settings, SettingsError
 
 
 def load(flags: dict[str, object] | None = None, /, **environ: str) -> Settings:
@@ -184,10 +184,15 @@ def test_the_drain_outlasts_the_deadline_unless_told_otherwise() -> None:
 def test_every_setting_is_in_the_table_with_help() -> None:
     assert [row.name for row in SETTINGS] == ["config", *Settings.model_fields]
     assert all(row.help and row.allowed for row in SETTINGS)
-    table = markdown_table()
-    assert "`--max-queue-size` | `SLIPWAY_MAX_QUEUE_SIZE` | 256 |" in table
-    assert "Undefined" not in table
-    assert len(table.splitlines()) == len(SETTINGS) + 2
+    queue = next(row for row in SETTINGS if row.name == "max_queue_size")
+    assert (queue.flag, queue.variable) == ("--max-queue-size", "SLIPWAY_MAX_QUEUE_SIZE")
+    assert queue.default == "256"
+    assert not any("Undefined" in f"{row.default} {row.help} {row.allowed}" for row in SETTINGS)
+
+
+def test_threads_are_said_to_be_counted_for_each_process() -> None:
+    (told,) = [row.help for row in SETTINGS if row.name == "threads"]
+    assert told == "worker threads a model in each process; 0: its share of the CPUs"
 
 
 def test_every_default_in_the_table_may_be_typed() -> None:

@@ -7,14 +7,17 @@ import orjson
 import uvloop
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from service.cli.errors import CommandFailed
 from service.cli.progress import LoadProgress
+from service.cli.tables import make_table, show
 from service.load.bench import CLIENTS, Bench, Load
 from service.load.capacity import Capacity, Slo
 from service.load.errors import LoadError
 from service.load.native import native_requests
 from service.load.oip import oip_requests
+from service.load.rates import readable
 from service.load.samples import OK, PERCENTILES, REFUSED, Summary
 from service.load.schedule import read_trace
 from service.load.svg import Line, line_chart
@@ -61,7 +64,7 @@ async def _bench(
             return [await bench.scheduled(options.trace.name, schedule, seconds)], None
         if slo is not None and options.clients is None:
             found = await bench.capacity()
-            return [Load(f"{rate:.4g}/s", seen) for rate, seen in _sorted(found)], found
+            return [Load(f"{readable(rate)}/s", seen) for rate, seen in _sorted(found)], found
         return [await bench.closed(options.clients or CLIENTS)], None
 
 
@@ -100,11 +103,10 @@ def _write(options: argparse.Namespace, loads: list[Load], capacity: Capacity | 
         flags = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
         sys.stdout.write(orjson.dumps(content, option=flags).decode() + "\n")
         return
-    console = Console()
-    console.print(_table(loads, with_slo=bool(options.slo_ms)))
+    show(_table(loads, with_slo=bool(options.slo_ms)))
     if capacity is not None:
         objective = f"{options.share:.4g} of requests within {options.slo_ms:g} ms"
-        console.print(f"capacity: [bold]{capacity.rate:.4g}/s[/] with {objective}")
+        Console().print(f"capacity: [bold]{readable(capacity.rate)}/s[/] with {objective}")
     late_ms = max(load.seen.lag_p99_ms for load in loads)
     if late_ms > LATE_MS:
         Console(stderr=True).print(
@@ -114,11 +116,9 @@ def _write(options: argparse.Namespace, loads: list[Load], capacity: Capacity | 
 
 
 def _table(loads: list[Load], *, with_slo: bool) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
     titles = ["load", "requests", "ok/s", *(["good %"] if with_slo else [])]
     titles += [f"p{share:g} ms" for share in PERCENTILES] + ["refused", "other"]
-    for title in titles:
-        table.add_column(title, justify="left" if title == "load" else "right")
+    table = make_table(titles, right=titles[1:])
     for load in loads:
         seen = load.seen
         good = [f"{seen.good_share:.2%}".rstrip("%")] if with_slo else []
@@ -127,7 +127,7 @@ def _table(loads: list[Load], *, with_slo: bool) -> Table:
         other = seen.requests - refused - seen.statuses.get(OK, 0)
         cells = [load.title, str(seen.requests), f"{seen.ok_per_s:.1f}", *good]
         cells += times or ["-"] * len(PERCENTILES)
-        table.add_row(*cells, str(refused), str(other))
+        table.add_row(*map(Text, (*cells, str(refused), str(other))))
     return table
 
 

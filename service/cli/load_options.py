@@ -27,6 +27,12 @@ Starts the real server with one candidate after another and finds its capacity u
 Takes minutes; leave the machine alone meanwhile.
 """
 
+# An argparse help: no per cent sign without its twin.
+FEW_ITEMS = (
+    "Identical items in flight run once, so few lines flatter a server that was not started "
+    "with --no-share-identical"
+)
+
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
     """Options of `slipway bench`."""
@@ -45,7 +51,8 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="images, or texts one a line, instead of made-up ones; a file or a folder",
+        help="images, or texts one a line, instead of made-up ones; a file or a folder. "
+        f"{FEW_ITEMS}",
     )
     parser.add_argument(
         "--shape",
@@ -86,7 +93,7 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="with one --task: payloads as for bench",
+        help=f"with one --task: payloads as for bench. {FEW_ITEMS}",
     )
     _add_slo(parser, 200.0)
     parser.add_argument("--seconds", type=_positive, default=3.0, help="of each trial [3]")

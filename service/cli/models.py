@@ -5,7 +5,8 @@ import sys
 from typing import Any
 
 import orjson
-from rich.console import Console
+from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +14,7 @@ from model_zoo.catalog import Catalog, ModelRef, PublishedModel
 from model_zoo.errors import ModelZooError
 from model_zoo.manifest import Manifest, Variant
 from service.cli.errors import CommandFailed
+from service.cli.tables import make_table, show
 from service.repository.loading import open_runner, possible_choices
 from service.repository.options import LoadOptions
 from service.repository.self_test import SelfTestReport, broken, self_test
@@ -34,15 +36,13 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         _write_json(found)
     else:
-        Console().print(_table(found))
+        show(_table(found), instead=_list(found))
     return int(any(isinstance(manifest, str) for _, manifest in found))
 
 
 def _run_self_tests(catalog: Catalog) -> int:
     """Every variant that suits this machine, best first; exit code 1 unless all answer rightly."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "version", "variant", "on", "self-test", "why"):
-        table.add_column(title)
+    table = make_table(("model", "version", "variant", "on", "self-test", "why"), folds="why")
     sound = True
     for ref in catalog.list():
         try:
@@ -55,7 +55,7 @@ def _run_self_tests(catalog: Catalog) -> int:
             cells = (ref.name, str(ref.version), report.variant, report.provider)
             table.add_row(*map(Text, (*cells, report.outcome, report.reason)))
             sound &= report.outcome != "failed"
-    Console().print(table)
+    show(table)
     return int(not sound)
 
 
@@ -96,18 +96,40 @@ def _write_json(found: list[tuple[ModelRef, Manifest | str]]) -> None:
 
 
 def _table(found: list[tuple[ModelRef, Manifest | str]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "version", "task", "variant", "MB", "on", "self-test", "quality"):
-        table.add_column(title, justify="right" if title in ("version", "MB") else "left")
+    titles = ("model", "version", "task", "variant", "MB", "on", "self-test", "quality")
+    table = make_table(titles, right=("version", "MB"), folds="quality")
     for ref, manifest in found:
         if isinstance(manifest, str):
-            reason = Text(f"broken: {manifest}", style="red", overflow="fold")
+            reason = Text(f"broken: {manifest}", style="red")
             table.add_row(Text(ref.name), str(ref.version), "", "", "", "", "", reason)
             continue
         for place, variant in enumerate(manifest.variants):
             first = (ref.name, str(ref.version), manifest.task) if place == 0 else ("", "", "")
             table.add_row(*map(Text, (*first, *_cells(variant))))
     return table
+
+
+def _list(found: list[tuple[ModelRef, Manifest | str]]) -> Group:
+    """The same for narrow terminals, below each other."""
+    lines: list[Text | Padding] = []
+    for ref, manifest in found:
+        named = f"{ref.name}, version {ref.version}"
+        if isinstance(manifest, str):
+            lines.append(Text(named, style="bold"))
+            lines.append(_indented(2, Text(f"broken: {manifest}", style="red")))
+            continue
+        lines.append(Text(f"{named}, {manifest.task}", style="bold"))
+        for variant in manifest.variants:
+            precision, size, providers, test, quality = _cells(variant)
+            said = f"{precision}, {size} MB, on {providers}, self-test: {test}"
+            lines.append(_indented(2, Text(said)))
+            if quality:
+                lines.append(_indented(4, Text(quality)))
+    return Group(*lines)
+
+
+def _indented(columns: int, text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, columns), expand=False)
 
 
 def _cells(variant: Variant) -> tuple[str, str, str, str, str]:

@@ -19,6 +19,7 @@ from service.load.bench import Bench
 from service.load.capacity import Slo
 from service.load.errors import LoadError
 from service.load.native import NativeTask, native_requests
+from service.load.rates import readable
 from service.load.target import Target
 from service.load.tuning import Capacities, Knob, Trial, Tuning, Values, tune
 from service.runtime.threads import available_cpus
@@ -141,4 +142,4 @@ def _shown(settings: Values) -> str:
 
 
 def _rates(trial: Trial) -> str:
-    return ", ".join(f"{task} {rate:.4g}/s" for task, rate in trial.capacities.items())
+    return ", ".join(f"{task} {readable(rate)}/s" for task, rate in trial.capacities.items())

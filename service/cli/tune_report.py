@@ -7,6 +7,7 @@ import platform
 import time
 from pathlib import Path
 
+from service.load.rates import readable
 from service.load.tuning import WORTH, Trial, Tuning, Values
 
 
@@ -70,7 +71,7 @@ def _verdict(tuning: Tuning, start: Values) -> str:
 def _trial(trial: Trial, tasks: list[str], best: Trial) -> str:
     mark = "**" if trial is best else ""
     cells = [str(value) for value in trial.settings.values()]
-    cells += [f"{trial.capacities[task]:.4g}" for task in tasks]
+    cells += [readable(trial.capacities[task]) for task in tasks]
     return _row([*cells, f"{mark}{trial.score:.3f}{mark}"])
 
 

@@ -21,6 +21,7 @@ from service.http.schemas import (
 
 MAX_FIELDS = 8  # of a form, besides its files
 DEFAULTS = ClassifyOptions()
+BRACE = ord("{")  # how JSON begins, and no image
 # curl --data-binary without a Content-Type header says urlencoded, whatever the file is.
 RAW = ("application/octet-stream", "application/x-www-form-urlencoded", "")
 
@@ -37,7 +38,7 @@ async def read_images(exchange: Exchange, max_images: int) -> ImageCall:
     """The images of this request; raises InvalidInput or UnsupportedMedia."""
     kind = _kind_of(exchange.headers.get(b"content-type", b""))
     if kind.startswith("image/") or kind in RAW:
-        return await _raw(exchange)
+        return await _raw(exchange, kind)
     if kind == "application/json":
         return await _from_json(exchange)
     if kind == "multipart/form-data":
@@ -53,12 +54,14 @@ def _kind_of(content_type: bytes) -> str:
     return content_type.decode("latin-1").partition(";")[0].strip().lower()
 
 
-async def _raw(exchange: Exchange) -> ImageCall:
+async def _raw(exchange: Exchange, kind: str) -> ImageCall:
     query = exchange.query()
     options = parse_fields(ClassifyOptions, query) if query else DEFAULTS
     body = await exchange.body()
     if not body:
         raise InvalidInput("The body is empty; send the bytes of an image.")
+    if body[0] == BRACE and kind in RAW:
+        raise UnsupportedMedia("Send JSON with Content-Type: application/json.")
     return ImageCall([body], options)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from service.load.capacity import Capacity, Slo, find_capacity
 from service.load.drive import connect_to, run_closed, run_open
 from service.load.errors import LoadError
+from service.load.rates import readable
 from service.load.samples import OK, Samples, Summary, summarise
 from service.load.schedule import poisson
 from service.load.target import Target
@@ -61,7 +62,7 @@ class Bench:
         seconds = self.slo.seconds(rate, self.seconds) if self.slo else self.seconds
         self._trials += 1
         schedule = poisson(rate, seconds, self.seed + self._trials)
-        return await self.scheduled(f"{rate:.4g}/s", schedule, seconds)
+        return await self.scheduled(f"{readable(rate)}/s", schedule, seconds)
 
     async def scheduled(self, title: str, schedule: Sequence[float], seconds: float) -> Load:
         """Whatever the schedule says."""

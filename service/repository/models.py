@@ -90,6 +90,8 @@ class Models:
         if name is not None or (says_no_language and version is not None):
             found = self.find("translation", name, version)
             able = [found] if found in able else []
+        if not able and not self._all("translation"):
+            raise UnknownModel(self._explain("translation", name, version))
         if not able:
             raise UnknownModel(
                 f"No live model translates {source or 'any language'} to "
@@ -115,11 +117,22 @@ class Models:
 
     def _pairs(self) -> str:
         pairs = (model.manifest.preprocessing for model in self.live)
-        return ", ".join(f"{p.source} to {p.target}" for p in pairs if p.kind == "translation") or (
-            "none"
-        )
+        return ", ".join(f"{p.source} to {p.target}" for p in pairs if p.kind == "translation")
+
+    def _all(self, task: Task) -> list[LiveModel]:
+        return [model for model in self.live if model.manifest.task == task]
 
     def _explain(self, task: Task, name: str | None, version: int | None) -> str:
-        asked = f"{name or 'default'}{f' version {version}' if version else ''}"
-        live = self.names(lambda model: model.manifest.task == task)
-        return f"No live model for {task} is called {asked}; live are {live}."
+        candidates = self._all(task)
+        if not candidates:
+            return f"No model for {task} is live."
+        live = self.names(lambda model: model in candidates)
+        if name is not None:
+            asked = name if version is None else f"{name} version {version}"
+            return f"No live model for {task} is called {asked}; live are {live}."
+        if any(int(model.version) == version for model in candidates):  # but another is asked
+            return (
+                f"No live model for {task} that is meant without a name has version {version}; "
+                f"name one: live are {live}."
+            )
+        return f"No live model for {task} has version {version}; live are {live}."

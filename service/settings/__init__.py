@@ -4,8 +4,8 @@ A setting `max_queue_size` is the flag --max-queue-size, the variable SLIPWAY_MA
 the line `max_queue_size = …` of the TOML file; the earlier in this list, the stronger.
 """
 
-from service.settings.model import SETTINGS, Settings, markdown_table
+from service.settings.model import SETTINGS, Settings
 from service.settings.sources import SettingsError
 from service.settings.table import Setting
 
-__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "markdown_table"]
+__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError"]

@@ -57,7 +57,7 @@ class Settings(BaseModel):
     workers: int = count(
         0, "engine processes behind the port; 0: one a CPU as memory allows, one for a GPU", 0
     )
-    threads: int = count(0, "CPU threads for inference; 0 takes all that this process may use", 0)
+    threads: int = count(0, "worker threads a model in each process; 0: its share of the CPUs", 0)
     max_batch_size: int = count(32, "items that run together at most")
     decode_slots: int = count(32, "sentences that a worker translates step by step together", 8)
     max_queue_delay_ms: float = setting(
@@ -147,11 +147,3 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("config", "TOML file with settings by name", "a file", ""),
     *(row(name, field) for name, field in Settings.model_fields.items()),
 )
-
-
-def markdown_table() -> str:
-    """The table of all settings as the docs show it."""
-    rows = [
-        f"| `{s.flag}` | `{s.variable}` | {s.default} | {s.help} ({s.allowed}) |" for s in SETTINGS
-    ]
-    return "\n".join(["| flag | variable | default | what it does |", "|---|---|---|---|", *rows])

@@ -10,7 +10,7 @@ from service.tracing.current import RequestTracer
 
 MISSING = (
     "--tracing-endpoint is given, but tracing is not installed ({name} is missing): "
-    "pip install 'slipway[tracing]', or leave the endpoint out"
+    "docs/compose.md#tracing says how; or leave the endpoint out"
 )
 
 

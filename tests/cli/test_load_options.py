@@ -41,6 +41,17 @@ def test_values_are_read() -> None:
     assert tuned.knob == [("max_batch_size", [1, 8])]
 
 
+@pytest.mark.parametrize("command", ["bench", "tune"])
+def test_the_help_tells_that_few_lines_flatter(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "few lines flatter a server that was not started with --no-share-identical" in told
+    assert make_parser().parse_args(["serve", "--no-share-identical"]).share_identical is False
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

@@ -21,6 +21,11 @@ def test_it_shows_every_trial_and_marks_the_chosen_one() -> None:
     assert "0.99 of all requests answered within 200 ms" in text
 
 
+def test_a_rate_has_no_exponent() -> None:
+    quick = Trial({"threads": 1}, {"classify": 10_432.4, "translate": 20.0}, 1.0)
+    assert "| 1 | 10432 | 20 | **1.000** |" in page(Tuning([quick], quick))
+
+
 def test_it_says_when_nothing_was_better() -> None:
     text = page(Tuning([START, BETTER], START))
     assert "Nothing tried was better" in text

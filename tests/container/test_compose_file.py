@@ -71,6 +71,12 @@ def test_variables_of_the_shell_mean_what_they_mean_to_the_service() -> None:
     assert used - beside <= {setting.variable for setting in SETTINGS}
 
 
+def test_the_page_tells_every_variable_of_the_shell() -> None:
+    used = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text(encoding="utf-8")))
+    page = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
+    assert {name for name in used if f"`{name}`" not in page} == set()
+
+
 @each_of_ours
 def test_it_waits_longer_for_the_end_than_the_service_needs(name: str) -> None:
     closing_s = 5.0

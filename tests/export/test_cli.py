@@ -95,6 +95,40 @@ def test_help_does_not_wait_for_torch() -> None:
 
 
 @pytest.mark.parametrize(
+    "words", [["check", "cifar10-resnet"], ["all", "--quick"], ["translation", "--data", "."]]
+)
+def test_without_the_packages_for_training_it_is_said_how_to_install_them(
+    words: list[str], tmp_path: Path
+) -> None:
+    """As after `make serve` alone."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split())); "
+        "from export.cli import main; sys.exit(main(sys.argv[2:]))"
+    )
+    extra = "torch onnx onnxscript matplotlib sacrebleu"
+    done = subprocess.run(
+        [sys.executable, "-c", code, extra, *words, "--work", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    missing = line.removeprefix("slipway-export: ").partition(" ")[0]
+    assert missing.partition(".")[0] in extra.split()
+    assert line.endswith(" is missing: `make export` installs what training needs")
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_mistake_of_ours(
+    export: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "export.recipes.sentiment", None)
+    with pytest.raises(ModuleNotFoundError):
+        export("text-classification", "--quick")
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ([], "COMMAND"),

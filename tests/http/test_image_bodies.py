@@ -39,6 +39,15 @@ async def test_a_raw_body_is_one_image(content_type: str) -> None:
     assert call.options.top_k == 5
 
 
+@pytest.mark.parametrize(
+    "content_type", ["", "application/x-www-form-urlencoded", "application/octet-stream"]
+)
+async def test_json_that_is_not_called_so_is_told_what_to_call_it(content_type: str) -> None:
+    with pytest.raises(UnsupportedMedia, match=r"Content-Type: application/json\."):
+        await read(content_type, b'{"images": ["aGk="]}')
+    assert (await read("image/png", b"{")).images == [b"{"]  # what it is instead, its reader says
+
+
 async def test_the_query_sets_options() -> None:
     call = await read("image/png", b"pixels", b"top_k=2&model=mine&version=3")
     assert (call.options.top_k, call.options.model, call.options.version) == (2, "mine", 3)

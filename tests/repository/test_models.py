@@ -70,16 +70,22 @@ def test_a_version_alone_means_the_default_model(make: Make) -> None:
     models = Models(Lifecycle())
     models.serve([make("alpha", 1), make("alpha", 2), make("beta", 3)])
     assert models.find("image-classification", version=1).name == "alpha"
-    with pytest.raises(UnknownModel, match="alpha"):
-        models.find("image-classification", version=3)
+    for version, begins in (
+        (7, "No live model for image-classification has version 7; live are alpha "),
+        # beta has it, and is not the default
+        (3, "No live model for image-classification that is meant without a name has version 3; "),
+    ):
+        with pytest.raises(UnknownModel, match=f"^{begins}.*, beta .version 3.") as error:
+            models.find("image-classification", version=version)
+        assert "default" not in str(error.value)
 
 
 def test_a_model_of_another_task_is_not_found(make: Make) -> None:
     models = Models(Lifecycle())
     models.serve([make("alpha", 1)])
-    with pytest.raises(UnknownModel, match="live are none"):
+    with pytest.raises(UnknownModel, match=r"^No model for text-classification is live\.$"):
         models.find("text-classification", "alpha")
-    with pytest.raises(UnknownModel, match="No live model"):
+    with pytest.raises(UnknownModel, match=r"^No model for translation is live\.$"):
         models.find_translator("en", "de", None, None)
 
 
@@ -120,8 +126,11 @@ def test_languages_and_version_choose_a_translator(
         ("fr", None, None, "translates fr to any language; live are de to en, en to de"),
         ("fr", None, 3, "translates fr to any language"),
         ("de", "en-de-main", None, "translates de to any language"),
-        ("de", None, 2, r"version 2; live are de-en-main \(version 3\)"),
-        (None, None, 3, "default version 3"),  # of the default, whoever else has such a version
+        ("de", None, 2, r"version 2; name one: live are de-en-main \(version 3\), en-de-main"),
+        # of the default, whoever else has such a version
+        (None, None, 3, "that is meant without a name has version 3; name one: live are de-en"),
+        (None, None, 9, "^No live model for translation has version 9; live are de-en-main"),
+        (None, "en-de-main", 9, "is called en-de-main version 9; live are de-en-main"),
     ],
 )
 def test_who_asks_for_a_translator_that_is_not_live_is_told_which_are(

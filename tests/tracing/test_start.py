@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from service.tracing.otlp import OtlpTracing, traces_url
 from service.tracing.start import TracingUnavailable, start_tracing
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_without_an_endpoint_there_is_no_tracing() -> None:
@@ -36,8 +39,11 @@ def test_where_it_is_asked_for_and_not_installed_the_way_out_is_told(
 ) -> None:
     monkeypatch.delitem(sys.modules, "service.tracing.otlp")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
-    with pytest.raises(TracingUnavailable, match=r"pip install 'slipway\[tracing\]'"):
+    with pytest.raises(TracingUnavailable, match=r"docs/compose\.md#tracing says how"):
         start_tracing("http://127.0.0.1:9", "1.2.3")
+    _, _, section = (ROOT / "docs" / "compose.md").read_text("utf-8").partition("\n## Tracing\n")
+    assert "pip install --require-hashes -r requirements-tracing.lock" in section
+    assert (ROOT / "requirements-tracing.lock").is_file()
 
 
 @pytest.mark.parametrize(
