@@ -3,6 +3,7 @@ ASGI message or a timer of its own. Those cost more than all the rest of a small
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
@@ -19,6 +20,7 @@ from service.tracing.current import served
 
 JSON_LINE = b"content-type: application/json\r\n"
 EVENT_LINES = b"content-type: text/event-stream\r\ncache-control: no-store\r\n"
+MANY = 1024  # chunks that are joined to one
 LEFT_EARLY = "The client left before its request was complete."
 _UNWATCHED = nullcontext()
 
@@ -38,8 +40,10 @@ class DirectExchange(Exchange):
         "_door",
         "_edge",
         "_endpoint",
+        "_joined",
         "_must_cancel",
         "_size",
+        "_turn_s",
         "expects_continue",
         "has_told",
         "interruption",
@@ -72,7 +76,8 @@ class DirectExchange(Exchange):
         self._door = route.door
         self._answers = answers
         self._chunks: list[bytes] = []
-        self._size = 0
+        self._size = self._joined = 0
+        self._turn_s = self.began_s
         self._coroutine: Coroutine[Any, Any, bytes | None] | None = None
         self._awaited: asyncio.Future[Any] | None = None
         self._must_cancel = False
@@ -82,10 +87,13 @@ class DirectExchange(Exchange):
     def take_turn(self) -> None:
         """The requests before this one on its connection are answered."""
         self.is_its_turn = True
+        self._turn_s = time.monotonic()
         self._edge.begin(self)
+        if self.interruption is not None:
+            self._refuse(self.interruption)
+            return
         try:
             check_head(self, self.limits)
-            self._check_size()
         except Exception as error:
             self._refuse(error)
             return
@@ -107,13 +115,26 @@ class DirectExchange(Exchange):
         """More of the body."""
         if self.response_complete:
             return  # refused: nobody needs the rest
-        self._chunks.append(chunk)
+        if self.response_complete:
+            return  # refused: nobody needs the rest
         self._size += len(chunk)
+        if self._size > self.body_limit:
+            self.break_off(too_large(self.body_limit))
+            return
+        self._chunks.append(chunk)
+        if len(self._chunks) - self._joined == MANY:  # a body of bytes would take fifty times that
+            self._chunks[self._joined :] = [b"".join(self._chunks[self._joined :])]
+            self._joined += 1
+
+    def break_off(self, reason: ServiceError | Refusal) -> None:
+        """Its body will not come to a good end."""
+        if self.response_complete:
+            return
+        self._chunks.clear()
         if self.is_its_turn:
-            try:
-                self._check_size()
-            except Exception as error:
-                self._refuse(error)
+            self.interrupt(reason)
+        elif self.interruption is None:
+            self.interruption = reason
 
     def complete(self) -> None:
         """The body has come to its end."""
@@ -131,7 +152,7 @@ class DirectExchange(Exchange):
     def give_up_body(self, now_s: float) -> None:
         """Wait no longer for a body that is late by now."""
         waits = self.is_its_turn and not self.body_complete
-        if waits and now_s - self.began_s > self.limits.body_s:
+        if waits and now_s - self._turn_s > self.limits.body_s:
             self.interrupt(too_slow(self.limits.body_s))
 
     def interrupt(self, reason: ServiceError | Refusal | None = None) -> None:
@@ -260,7 +281,3 @@ class DirectExchange(Exchange):
         if self.trace is None:
             return lines
         return lines + b"traceparent: %b\r\n" % self.trace.traceparent
-
-    def _check_size(self) -> None:
-        if self._size > self.body_limit:
-            raise too_large(self.body_limit)

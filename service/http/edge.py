@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import Cancelled, NotReady, ServiceError
 from service.http.access_log import Access, AccessLog, NoAccessLog
 from service.http.asgi import AsgiExchange
-from service.http.errors import PROBLEM_JSON, Problem, problem_of
+from service.http.errors import PROBLEM_JSON, Problem, Refusal, problem_of
 from service.http.exchange import UNROUTED, Asked, Exchange, new_request_id
 from service.http.limits import Limits, check_head
 from service.metrics import Metrics
@@ -40,7 +40,7 @@ class Refused(NamedTuple):
     where it says so, that one is counted like the first.
     """
 
-    error: ServiceError
+    error: ServiceError | Refusal
     model: str = ""
     version: str = ""
     again: Callable[[bytes], bool] = _once
@@ -130,7 +130,11 @@ class Edge:
     async def _dispatch(self, exchange: AsgiExchange, scope: Scope) -> None:
         endpoint = self.direct.get((exchange.method, exchange.path))
         if endpoint is None:
-            await self._app(scope, exchange.receive, exchange.send)
+            asked = {**scope, "method": "GET"} if exchange.method == "HEAD" else scope
+            try:
+                await self._app(asked, exchange.receive, exchange.send)
+            finally:
+                scope.update(route=asked.get("route"))  # by which it is counted
         else:
             exchange.endpoint = exchange.path
             await exchange.reply(await endpoint(exchange))
@@ -154,20 +158,23 @@ class Edge:
                 exchange.method, exchange.headers.get(b"traceparent")
             )
 
-    def turn_away(self, refused: Refused, path: str, raw_path: bytes, began_s: float) -> TurnedAway:
-        """The answer to a POST that is over as soon as it is there: no exchange, nothing to await.
+    def turn_away(
+        self, refused: Refused, path: str, raw_path: bytes, began_s: float, method: str = "POST"
+    ) -> TurnedAway:
+        """The answer to a request that is over as soon as it is there: no exchange, nothing to
+        await.
 
         Under overload there are more of these than of all others.
         """
         self._metrics.request_began()
-        trace = self._tracer.begin("POST", None) if self._tracer is not None else None
+        trace = self._tracer.begin(method, None) if self._tracer is not None else None
         problem = self._problem_of(refused.error)
         request_id = new_request_id()
         lines = problem.lines
         if trace is not None:
             lines += b"traceparent: %b\r\n" % trace.traceparent
         access = Access(  # by place, which takes half as long as by name
-            "POST",
+            method,
             path,
             raw_path,
             problem.status,

@@ -22,7 +22,7 @@ from service.tracing.current import RequestTrace
 
 UNROUTED = "other"  # the endpoint of a request for a path that does not exist
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
-MAX_TIMEOUT_DIGITS = 9
+MAX_TIMEOUT_DIGITS = 100
 MAX_QUERY_FIELDS = 16
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 JSON = (b"content-type", b"application/json")
@@ -131,6 +131,7 @@ class Exchange(ABC):
         asked = self.headers.get(b"x-request-timeout-ms")
         if asked is None:
             return most
+        asked = asked.strip()
         if not asked.isdigit() or len(asked) > MAX_TIMEOUT_DIGITS:
             raise InvalidInput("X-Request-Timeout-Ms must be whole milliseconds, such as 500.")
         return min(most, int(asked) / 1000)

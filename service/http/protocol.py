@@ -8,50 +8,53 @@ for a timer.
 import asyncio
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.errors import InvalidInput
+from service.errors import InvalidInput, ServiceError
 from service.http.acceptor import Acceptor
 from service.http.answers import AnswerWriter, StandingHeaders
 from service.http.direct import DirectExchange
-from service.http.edge import Edge
+from service.http.edge import Edge, Refused, TurnedAway
+from service.http.errors import Refusal, problem_of
+from service.http.exchange import UNROUTED, new_request_id
 from service.http.heads import Heads, KnownHead
+from service.http.limits import Limits
+from service.http.parsing import ReadingProtocol
 from service.http.routes import DirectRoute, direct_routes
 
 SWEEP_S = 1.0
 LINGER_S = 0.2
-LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-length: 0\r\nconnection: close\r\n\r\n"
-)
+STUCK_S = 30.0  # a client that reads nothing of its answers for so long is given up
+LATE = Refusal(HTTPStatus.REQUEST_TIMEOUT, "The head did not arrive in time; send it again.")
 
 Turn = RequestResponseCycle | DirectExchange
 
 
-class HeadLimitProtocol(HttpToolsProtocol):
-    """One connection. `head_began_s` is None while no head is being received.
+class HeadLimitProtocol(ReadingProtocol):
+    """One connection.
 
     Requests that came while another one is answered wait in `pipeline`; `turn` is the one that is
     being answered, `cycle` the one whose body is being received. `between` tells for sure that the
     parser stands between two requests, so that it need not see one whose head is known.
+    `last_words` close the connection after the answers that are due.
     """
 
-    max_head_bytes = 64 << 10
     head_s = 10.0
+    edge: Edge | None = None
+    server_leaves = False
     routes: Mapping[bytes, DirectRoute] = {}
     heads: Heads
     answers: AnswerWriter
     acceptor: Acceptor | None = None
 
-    head_began_s: float | None = None
-    idle_since_s: float | None = None
-    head_bytes = 0
     between = True
     leaving = False
+    last_words: Refusal | None = None
+    unread: tuple[int, float] | None = None  # bytes, and since when they are not fewer
     turn: Turn | None = None
 
     # What arrives
@@ -65,30 +68,31 @@ class HeadLimitProtocol(HttpToolsProtocol):
         self.head_began_s = time.monotonic()
         if self.acceptor is not None:
             self.acceptor.connected()
+        if self.server_leaves:  # it was accepted before
+            self.shutdown()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and stop a head that grows without end."""
-        is_busy, awaited_since_s = self._is_busy, self.head_began_s
+        """Requests, or pieces of them."""
+        if self.last_words is not None:
+            return
+        is_busy = self._is_busy
         if self.between and not is_busy and not self.leaving:
             found = self.heads.find(data)
             if found is not None:
                 self._take_known(*found)
                 return
-        begins = self.between or not (is_busy or awaited_since_s)
+        begins = self.between or not (is_busy or self.head_began_s or self.inside)
         earlier, self.between = self.cycle, False
-        super().data_received(data)
+        self.parse(data)
         if begins and self.cycle is not earlier:
             self.between = self._learn(data, self.cycle)
-        # Only what belongs to one head for sure is counted: a chunk may also end a body.
-        if awaited_since_s is not None and self.head_began_s == awaited_since_s:
-            self.head_bytes += len(data)
-            if self.head_bytes > self.max_head_bytes:
-                self.end_with(TOO_LARGE)
 
     def _learn(self, data: bytes, cycle: Turn) -> bool:
         """Whether that was one whole request of the short way; its head may come again."""
         if not isinstance(cycle, DirectExchange) or not (cycle.keep_alive and cycle.body_complete):
             return False
+        if not data.startswith(b"POST " + cycle.raw_path):
+            return False  # what came before it belonged to another one
         try:
             asked = cycle.asked()
         except InvalidInput:
@@ -108,21 +112,11 @@ class HeadLimitProtocol(HttpToolsProtocol):
         self.cycle = self.turn = exchange  # type: ignore[assignment]
         exchange.take_whole(body)
 
-    def on_message_begin(self) -> None:
-        """The first byte of a request is here."""
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
-        self.head_began_s = time.monotonic()
-        self.idle_since_s = None
-        self.head_bytes = 0
-
-    def on_headers_complete(self) -> None:
-        """The head is complete: find the way that this request goes."""
-        self.head_began_s = None
+    def take_head(self) -> None:
+        """Find the way that this request goes."""
         path, _, query = self.url.partition(b"?")
         route = self.routes.get(path)
-        if route is None or self.parser.get_method() != b"POST" or self.parser.should_upgrade():
+        if route is None or self.parser.get_method() != b"POST":
             self._go_the_long_way()
         else:
             self._go_the_short_way(route, query)
@@ -131,10 +125,10 @@ class HeadLimitProtocol(HttpToolsProtocol):
 
     def _go_the_long_way(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
         self.url, self.headers, self.expect_100_continue = url, headers, expects
         self.scope["headers"] = headers
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
 
     def _go_the_short_way(self, route: DirectRoute, query: bytes) -> None:
         exchange = DirectExchange(
@@ -165,12 +159,22 @@ class HeadLimitProtocol(HttpToolsProtocol):
         else:
             super().on_body(body)
 
-    def on_message_complete(self) -> None:
+    def end_body(self) -> None:
         """The end of a body."""
         if isinstance(self.cycle, DirectExchange):
             self.cycle.complete()
         else:
-            super().on_message_complete()
+            HttpToolsProtocol.on_message_complete(self)
+
+    def break_off(self, reason: Refusal | ServiceError) -> None:
+        """The body that is being received will not come to a good end."""
+        cycle = self.cycle
+        if isinstance(cycle, DirectExchange):
+            cycle.break_off(reason)
+        elif cycle is self.turn and cycle is not None and not cycle.response_started:
+            self._say_last(reason, counted=True)
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears of it at once."""
@@ -199,6 +203,8 @@ class HeadLimitProtocol(HttpToolsProtocol):
         elif self.pipeline:
             # In a turn of the loop of its own: a thousand of them must not be a thousand deep.
             self.loop.call_soon(self._take_next)
+        elif self.last_words is not None:
+            self._say_last(self.last_words)
         else:
             self.idle_since_s = time.monotonic()
             self.flow.resume_reading()
@@ -254,20 +260,52 @@ class HeadLimitProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def end_if_late(self, now_s: float) -> None:
-        """Give up what has been on its way for too long: a head, a body, or the next request."""
-        if self.head_began_s is not None and now_s - self.head_began_s > self.head_s:
-            self.end_with(LATE)
+        """Give up what has been on its way for too long: a head, a body, the next request, or
+        answers that nobody reads."""
+        if self._is_stuck(now_s):
+            self.transport.abort()
+        elif self.head_began_s is not None and now_s - self.head_began_s > self.head_s:
+            if self._is_busy or self.pipeline or self.flow.read_paused:
+                self.head_began_s = now_s  # it may be we who did not read it
+            else:
+                self.end_with(LATE)
+        elif self.head_began_s is not None:
+            return
         elif self.idle_since_s is not None and now_s - self.idle_since_s > self.timeout_keep_alive:
             self.timeout_keep_alive_handler()
         elif isinstance(self.turn, DirectExchange):
             self.turn.give_up_body(now_s)
 
-    def end_with(self, answer: bytes) -> None:
-        """Say why, and close."""
+    def _is_stuck(self, now_s: float) -> bool:
+        """Whether the client has read nothing for long of what it was sent."""
+        if not (self.flow.write_paused or self.transport.is_closing()):
+            self.unread = None
+            return False
+        size = self.transport.get_write_buffer_size()
+        if self.unread is None or size < self.unread[0]:
+            self.unread = (size, now_s)
+        return now_s - self.unread[1] > STUCK_S
+
+    def end_with(self, refusal: Refusal) -> None:
+        """Say why, once all answers that are due are given, and close."""
         self.head_began_s = None
-        if not self.transport.is_closing():
-            self.transport.write(answer)
-            self.transport.close()
+        if self._is_busy or self.pipeline:
+            self.last_words = refusal
+            self.flow.pause_reading()
+        else:
+            self._say_last(refusal)
+
+    def _say_last(self, error: Refusal | ServiceError, *, counted: bool = False) -> None:
+        """`counted`: the request has its outcome elsewhere."""
+        if self.transport.is_closing():
+            return
+        if self.edge is None or counted or not self.inside:  # who sent nothing made no request
+            problem, name = problem_of(error), new_request_id()
+            turned = TurnedAway(problem.status, name, problem.lines, problem.body(name))
+        else:
+            began_s = time.monotonic()
+            turned = self.edge.turn_away(Refused(error), UNROUTED, b"", began_s, method="-")
+        self.answers.whole(turned._replace(keep_alive=False), turned.lines, turned.body)
 
 
 async def end_late(state: ServerState) -> None:
@@ -284,6 +322,8 @@ def protocol_with(head_s: float, edge: Edge | None = None) -> type[HeadLimitProt
     """The protocol class for uvicorn, which gives a head `head_s` seconds."""
     namespace: dict[str, Any] = {
         "head_s": head_s,
+        "edge": edge,
+        "limits": Limits() if edge is None else edge.limits,
         "routes": {} if edge is None else direct_routes(edge),
         "heads": Heads(),
     }

@@ -51,6 +51,7 @@ class HttpServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is in flight; when that takes too long, answer that the server stops."""
+        self._protocol.server_leaves = True  # for connections that are still being taken
         await super().shutdown(sockets)
         for connection in tuple(self.server_state.connections):
             if isinstance(connection, HeadLimitProtocol):

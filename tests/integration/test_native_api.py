@@ -270,7 +270,7 @@ async def test_a_deadline_that_has_passed_is_told(client: httpx.AsyncClient) -> 
     refused(answer, 504)
 
 
-@pytest.mark.parametrize("value", ["soon", "-1", "1.5", "9" * 30])
+@pytest.mark.parametrize("value", ["soon", "-1", "1.5", "9" * 101])
 async def test_a_wrong_deadline_is_told(client: httpx.AsyncClient, value: str) -> None:
     headers = {"x-request-timeout-ms": value}
     answer = await client.post("/v1/sentiment", json={"text": "a"}, headers=headers)
