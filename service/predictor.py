@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Any
 
 from service.batching.policy import Priority
-from service.errors import ServiceError
+from service.errors import PayloadTooLarge, ServiceError
 from service.repository.live import LiveModel
 from service.tasks.base import TranslationText
 
@@ -29,9 +29,9 @@ async def predict(
     """One prediction an item, in order; either all of them or the first error.
 
     `on_progress` hears, with the place of a text that is being translated, what of its translation
-    is known so far. Raises InvalidInput (which tells the item), Overloaded, DeadlineExceeded,
-    NotReady and InferenceFailed. Cancelling the call takes back what still waits in the queue, and
-    what runs where it can be stopped.
+    is known so far. Raises InvalidInput (which tells the item), PayloadTooLarge (more parts than
+    one call may have), Overloaded, DeadlineExceeded, NotReady and InferenceFailed. Cancelling the
+    call takes back what still waits in the queue, and what runs where it can be stopped.
     """
     deadline_s = time.monotonic() + timeout_s
     is_long = _is_long(items)
@@ -75,14 +75,28 @@ class Growing:
 
 
 def _split(live: LiveModel, items: Sequence[Any]) -> list[Sequence[Any]]:
-    """The parts of each item."""
+    """The parts of each item; no further than to the item with which they are too many."""
     split: list[Sequence[Any]] = []
+    count, most = 0, live.batcher.most_parts
     for place, item in enumerate(items):
         try:
             split.append(live.task.split(item))
         except ServiceError as error:
             raise _placed(error, place, len(items)) from error
+        count += len(split[-1])
+        if count > most:
+            raise PayloadTooLarge(_too_many(items[: place + 1], len(items), count, most))
     return split
+
+
+def _too_many(read: Sequence[Any], sent: int, count: int, most: int) -> str:
+    """Why a call with so many items is refused, of which those that were `read` have `count`
+    parts."""
+    parts = "sentences" if isinstance(read[0], TranslationText) else "parts"
+    what = "The item has" if sent == 1 else f"The first {len(read)} of {sent} items have"
+    if len(read) == sent > 1:
+        what = f"The {sent} items have"
+    return f"{what} {count} {parts} and one request may have {most}; send it in pieces."
 
 
 def _join(

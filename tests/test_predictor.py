@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from service.errors import InferenceFailed, InvalidInput, ServiceError
+from service.errors import InferenceFailed, InvalidInput, PayloadTooLarge, ServiceError
 from service.predictor import ON_LOOP_CHARACTERS, Growing, predict
 from service.repository.live import LiveModel
 from service.tasks.base import TranslationText
@@ -42,8 +42,9 @@ class Task:
 class Batcher:
     """Answers in capitals, or with the error that a part stands for."""
 
-    def __init__(self, **errors: ServiceError) -> None:
+    def __init__(self, most_parts: int = 1024, **errors: ServiceError) -> None:
         self.calls: list[dict[str, Any]] = []
+        self.most_parts = most_parts
         self._errors = errors
 
     async def submit_each(self, parts: Sequence[str], **how: Any) -> list[Any]:
@@ -95,6 +96,31 @@ async def test_an_error_tells_its_item_where_there_are_several(
     live = live_with(Task(), Batcher(broken=InferenceFailed("gone")))
     with pytest.raises((InferenceFailed, InvalidInput), match=message):
         await predict(live, items, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (["a b c d"], "^The item has 4 parts and one request may have 3; send it in pieces"),
+        (["a b", "c d"], "^The 2 items have 4 parts and one request may have 3"),
+        (["a b", "c d", "e", "unreadable"], "^The first 2 of 4 items have 4 parts and one request"),
+        ([TranslationText("a b c d e")], "^The item has 5 sentences and one request may have 3"),
+    ],
+)
+async def test_what_has_too_many_parts_is_refused_before_the_rest_is_cut(
+    items: list[Any], message: str
+) -> None:
+    batcher = Batcher(most_parts=3)
+    with pytest.raises(PayloadTooLarge, match=message):
+        await predict(live_with(Task(), batcher), items, 5.0)
+    assert batcher.calls == []
+
+
+async def test_as_many_parts_as_may_be_are_let_in() -> None:
+    assert await predict(live_with(Task(), Batcher(most_parts=3)), ["a b", "c"], 5.0) == [
+        "A-B",
+        "C",
+    ]
 
 
 @pytest.mark.parametrize(("characters", "where"), [(4000, True), (4001, False)])

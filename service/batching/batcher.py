@@ -65,6 +65,7 @@ class Batcher(Generic[P, R]):
             pace = around.pace
         self.pace = pace
         self.max_batch_size = policy.max_batch_size
+        self.most_parts = policy.most_parts
         self._line: Line[P] = Line(policy, clock, pace, workers)
         self._in_flight: InFlight[P] = InFlight(around.sharing)
         self._reception = Reception(
@@ -234,14 +235,20 @@ class Batcher(Generic[P, R]):
             answer, deadline, keeps_errors, [None] * size, size, on_progress=on_progress
         )
         submission.origin = self._observer.admitted()
-        self._admit(submission, newcomers)
+        kept = self._admit(submission, newcomers)
         try:
+            if on_progress is not None:
+                for place, known in kept:
+                    on_progress(place, known)
             return await answer
         finally:
             if submission.unanswered:
                 self._checkout.end(submission, "cancelled")
 
-    def _admit(self, submission: Submission[P], newcomers: Newcomers[P]) -> None:
+    def _admit(
+        self, submission: Submission[P], newcomers: Newcomers[P]
+    ) -> Sequence[tuple[int, Any]]:
+        """Let it in, or raise why not; the answers that were kept, by place."""
         now_s = self._clock()
         if submission.deadline_s <= now_s:
             size, submission.unanswered = submission.unanswered, 0
@@ -251,16 +258,17 @@ class Batcher(Generic[P, R]):
         inline = self._inline if self._inline and self._inline.suits(seated.new) else None
         spare_s = submission.deadline_s - now_s
         if refusal := self._reception.let_in(seated.new, spare_s, wakes=inline is None):
-            submission.unanswered += seated.kept  # all of it is refused, kept answers too
+            submission.unanswered += len(seated.kept)  # all of it is refused, kept answers too
             self._checkout.ledger.end(submission, "shed")
             raise refusal
         if seated.kept:
-            self._checkout.ledger.count("ok", seated.kept)
+            self._checkout.ledger.count("ok", len(seated.kept))
         if submission.unanswered:
             loop = asyncio.get_running_loop()
             submission.timer = loop.call_later(spare_s, self._checkout.expire, submission)
         if inline:
             inline.soon()
+        return seated.kept
 
     # Called on the worker threads.
 

@@ -97,10 +97,10 @@ class BatchWorker(Generic[P, R]):
 
     def run_lone(self) -> bool:
         """Run the item that is due, if it is the only one and nothing runs; False if not."""
-        lone = self._desk.line.take_lone()
+        lone, reason = self._desk.line.take_lone()
         if lone:
             with self._desk.at_work():
-                self._answer(lone, "idle")
+                self._answer(lone, reason)
         return bool(lone)
 
     def _answer(self, batch: list[QueuedItem[P]], reason: ReleaseReason) -> None:

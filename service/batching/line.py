@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from service.batching.pace import Pace
 from service.batching.policy import BatchPolicy, Priority
 from service.batching.queueing import Claim, QueuedItem, Taken
+from service.metrics import ReleaseReason
 
 P = TypeVar("P")
 
@@ -40,7 +41,7 @@ class Line(Generic[P]):
         self._waiting = 0  # items of both, which is asked several times a request
         self._running = 0
         self._running_s = 0.0
-        self.changes = 0  # how often somebody came, was taken or left, or the door was shut
+        self.changes = 0  # how often who waits or runs became others, or the door was shut
         self.abandoned = 0  # how many items were given up by all who waited, while in work
         self._passed_over = 0  # batches in a row that left a bulk item standing
         self._accepting = True
@@ -72,16 +73,21 @@ class Line(Generic[P]):
         """Predicted seconds of one worker for what was taken and has no answer yet."""
         return self._running_s
 
+    def waiting(self, priority: Priority) -> int:
+        """How many items wait before a newcomer."""
+        return len(self._items["interactive"]) if priority == "interactive" else self._waiting
+
     def waiting_s(self, priority: Priority = "bulk") -> float:
         """Predicted seconds of one worker for all that waits before a newcomer."""
         before = self._waiting_s["interactive"]
         return before if priority == "interactive" else before + self._waiting_s["bulk"]
 
     def enter(self, items: Sequence[QueuedItem[P]], *, wakes: bool = True) -> bool:
-        """Let all `items` in, or none; False means refused. `wakes` a worker to take them."""
+        """Let all `items`, of one priority, in or none; False means refused. `wakes` a worker to
+        take them."""
         with self._changed:
             if not self._accepting or not self._policy.admits(
-                waiting=len(self), arriving=len(items)
+                waiting=self.waiting(items[0].priority), arriving=len(items)
             ):
                 return False
             self.changes += 1
@@ -104,6 +110,8 @@ class Line(Generic[P]):
             if item.gone:
                 return False
             item.claims.append(claim)
+            if self._policy.max_queue_delay_s:  # this one may be in a greater hurry
+                self._changed.notify()
             return True
 
     def leave(self, items: Iterable[QueuedItem[P]]) -> None:
@@ -130,28 +138,29 @@ class Line(Generic[P]):
         with self._changed:
             if self._seconds_to_wait() != 0.0:
                 return Taken([], "idle")
-            return self._hand_out(self._choose(room))
+            return self._hand_out(self._choose(room, self._why_partial()))
 
-    def take_lone(self) -> list[QueuedItem[P]]:
+    def take_lone(self) -> Taken[P]:
         """The item that is due, if it is the only one and nothing runs; to be reported as
         `finished`."""
         with self._changed:
             if len(self) != 1 or self._running or self._seconds_to_wait() != 0.0:
-                return []
+                return Taken([], "idle")
+            why = self._why_partial()
             lone = self._clear()
             self._count_running(lone)
-            return lone
+            return Taken(lone, why)
 
-    def join(self, most: int, since_join_s: float) -> list[QueuedItem[P]]:
+    def join(self, most: int, since_join_s: float) -> Taken[P]:
         """Up to `most` items that may join a run which others joined `since_join_s` ago."""
         if not len(self) or not self._policy.may_join(free=most, since_join_s=since_join_s):
-            return []
+            return Taken([], "idle")
         with self._changed:
             if not len(self):
-                return []
+                return Taken([], "idle")
             if self._turn_of() == "bulk" and most <= self._policy.join_size:
-                return []
-            return self._hand_out(self._choose(most)).items
+                return Taken([], "idle")
+            return self._hand_out(self._choose(most, "idle"))  # nobody waits for company here
 
     def take_all(self) -> list[QueuedItem[P]]:
         """Take everything that waits, to be reported as `finished`."""
@@ -172,6 +181,7 @@ class Line(Generic[P]):
     def finished(self, items: Sequence[QueuedItem[P]]) -> None:
         """These items, which were taken, have their answers."""
         with self._changed:
+            self.changes += 1
             self._running -= len(items)
             left_s = self._running_s - sum(item.share_s for item in items)
             # Back to exactly zero, so that errors of rounding cannot add up.
@@ -198,9 +208,28 @@ class Line(Generic[P]):
         """0 to take a batch now, None to wait for a first item."""
         if not len(self):
             return None
-        if not self._accepting:
+        if not self._accepting or not self._policy.max_queue_delay_s:
             return 0.0
+        delay_s = self._delay_s()
+        return min(delay_s, self._slack_s()) if delay_s else 0.0
+
+    def _delay_s(self) -> float:
+        """How much longer what waits, which is less than a batch or overdue, may wait for more."""
         return self._policy.seconds_to_wait(waiting=len(self), oldest_age_s=self._oldest_age_s())
+
+    def _slack_s(self) -> float:
+        """How much longer less than a batch can wait, if whoever asked for it is to be in time."""
+        waiting = [item for items in self._items.values() for item in items]
+        spare_s = min(item.hurry_s for item in waiting) - self._clock()
+        longest = max(item.cost for item in waiting)
+        run_s = self._pace.run_s(len(waiting), longest) if self._pace is not None else 0.0
+        return self._policy.slack_s(spare_s=spare_s, run_s=run_s)
+
+    def _why_partial(self) -> ReleaseReason:
+        """Why those who are due wait for no more company."""
+        if not self._policy.max_queue_delay_s:
+            return "idle"
+        return "deadline" if self._accepting and self._delay_s() else "age"
 
     def _oldest_age_s(self) -> float:
         firsts = [next(iter(items)).arrival_s for items in self._items.values() if items]
@@ -224,8 +253,9 @@ class Line(Generic[P]):
             return "bulk"
         return "interactive"
 
-    def _choose(self, most: int | None = None) -> Taken[P]:
-        """Remove and return a batch. Items that are late are dropped: their timer answers them."""
+    def _choose(self, most: int | None, why: ReleaseReason) -> Taken[P]:
+        """Remove and return a batch, one that nothing but company could make larger as `why` says.
+        Items that are late are dropped: their timer answers them."""
         turn = self._turn_of()
         if turn == "bulk" and most is not None:
             most = max(1, most - self._policy.join_size)
@@ -246,7 +276,7 @@ class Line(Generic[P]):
         batch = [fresh[place] for place in choice.places]
         for item in batch:
             self._remove(item)
-        return Taken(batch, choice.reason)
+        return Taken(batch, why if choice.reason in ("age", "idle") else choice.reason)
 
     def _fresh(self, turn: Priority) -> list[QueuedItem[P]]:
         now_s = self._clock()

@@ -18,7 +18,8 @@ class BatchObserver(Protocol):
         seconds: Callable[[], float],
         limit_s: float,
     ) -> None:
-        """A queue for `limit` items exists; `depth` tells at any time how many wait in it.
+        """A queue for `limit` items of either priority exists; `depth` tells at any time how many
+        of both wait in it.
 
         `seconds` tells how long the workers will need for them, as far as can be predicted; what
         would make that more than `limit_s` is refused.

@@ -11,6 +11,11 @@ from service.metrics import ReleaseReason
 Priority = Literal["interactive", "bulk"]
 RunSeconds = Callable[[int, int], float]  # of a batch of so many items, each of at most that cost
 
+MOST_QUEUES = 4  # one request may fill so many queues
+# How early a batch leaves for a deadline: answers may take twice what was foreseen, and another
+# thread may hold the interpreter for 5 ms.
+SLOWER, HAND_OFF_S = 2.0, 0.005
+
 
 class Choice(NamedTuple):
     """Which of the waiting items run together, by place, and why there are not more of them."""
@@ -28,7 +33,9 @@ class BatchPolicy:
     are for continuous batching: newcomers join a running model a few at a time, because starting
     them one by one costs more, unless nobody joined for `join_delay_s`; bulk items leave
     `join_size` places free for interactive ones. `bulk_every` is how many batches in a row may
-    pass over a bulk item that waits. `max_queue_s` bounds the queue in predicted seconds.
+    pass over a bulk item that waits. `max_queue_size` and `max_queue_s` (predicted seconds) bound
+    what waits before a newcomer: before an interactive one its own kind, before bulk everybody. So
+    bulk takes nobody's place, and up to twice `max_queue_size` wait in all.
     """
 
     max_batch_size: int
@@ -51,18 +58,30 @@ class BatchPolicy:
         """How many of the oldest items `choose` wants to see."""
         return max(self.max_batch_size, self.look_ahead)
 
-    def admits(self, *, waiting: int, arriving: int) -> bool:
-        """Whether all `arriving` items of one request may join those that wait.
+    @property
+    def most_parts(self) -> int:
+        """The most items that one request may bring, however few wait; for who cuts it up to obey,
+        before they are made."""
+        return MOST_QUEUES * self.max_queue_size
 
-        A request that is larger than the whole queue would never fit; it may come alone.
-        """
-        return waiting + arriving <= self.max_queue_size or waiting == 0
+    def admits(self, *, waiting: int, arriving: int) -> bool:
+        """Whether all `arriving` items of one request may join, with so many `waiting` before."""
+        return waiting + self.counted(arriving) <= self.max_queue_size
+
+    def counted(self, arriving: int) -> int:
+        """As how many a request with so many items counts: as half of the queue at most, or one
+        that is larger would never find it empty enough."""
+        return arriving if arriving == 1 else min(arriving, max(1, self.max_queue_size // 2))
 
     def seconds_to_wait(self, *, waiting: int, oldest_age_s: float) -> float:
         """How much longer a partial batch may wait for company; 0 means run it now."""
         if waiting >= self.max_batch_size:
             return 0.0
         return max(0.0, self.max_queue_delay_s - oldest_age_s)
+
+    def slack_s(self, *, spare_s: float, run_s: float) -> float:
+        """How much longer a batch that takes `run_s` may wait, to end within `spare_s`."""
+        return max(0.0, spare_s - SLOWER * run_s - HAND_OFF_S)
 
     def may_join(self, *, free: int, since_join_s: float) -> bool:
         """Whether newcomers may join a run that goes on and has `free` places for them.

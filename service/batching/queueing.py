@@ -89,6 +89,11 @@ class QueuedItem(Generic[P]):
         """When the last who waits for it gives up."""
         return max((claim.submission.deadline_s for claim in self.claims), default=0.0)
 
+    @property
+    def hurry_s(self) -> float:
+        """When the first who waits for it gives up."""
+        return min((claim.submission.deadline_s for claim in self.claims), default=float("inf"))
+
 
 @dataclass(slots=True, eq=False)
 class Run(Generic[P]):

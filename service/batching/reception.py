@@ -37,9 +37,10 @@ class Newcomers(NamedTuple, Generic[P]):
 
 
 class Seated(NamedTuple, Generic[P]):
-    """How many parts had a kept answer, and the items that nobody asked for before."""
+    """Kept answers with the places of their parts, in order, and the items that nobody asked for
+    before."""
 
-    kept: int
+    kept: Sequence[tuple[int, Any]]
     new: Sequence[QueuedItem[P]]
 
 
@@ -119,7 +120,7 @@ class Reception(Generic[P]):
         submission.items = items
         for place, answer in kept:
             submission.keep(place, answer)
-        return Seated(len(kept), new)
+        return Seated(kept, new)
 
     def let_in(
         self, new: Sequence[QueuedItem[P]], spare_s: float, *, wakes: bool = True
@@ -141,7 +142,7 @@ class Reception(Generic[P]):
                 new[0].foreseen_s = outlook.answer_s
         if self._line.enter(new, wakes=wakes):
             return None
-        return self._overloaded(_full(len(self._line), self._policy), self.queue_s())
+        return self._full(new[0].priority, len(new))
 
     def refusal(self, priority: Priority, spare_s: float, weigh: Weigh) -> ServiceError | None:
         """Why an item of the cost that `weigh` finds, or more, would be refused now; None if it may
@@ -177,10 +178,9 @@ class Reception(Generic[P]):
         """And from which cost on."""
         if not self._line.accepting:
             return NotReady(LEAVING), LEAST_COST
-        waiting = len(self._line)
-        if waiting >= self._policy.max_queue_size:
-            return self._overloaded(_full(waiting, self._policy), self.queue_s()), LEAST_COST
-        if not waiting or not self._pace.trusted:
+        if self._line.waiting(priority) >= self._policy.max_queue_size:
+            return self._full(priority, 1), LEAST_COST
+        if not len(self._line) or not self._pace.trusted:
             return None
         before_s = self._line.running_s / self._workers + self.queue_s(priority)
         cost = LEAST_COST if before_s > self._policy.max_queue_s else weigh()
@@ -220,6 +220,13 @@ class Reception(Generic[P]):
         wait_s = retry_after_s(seconds, self._chance())
         return Overloaded(f"{reason}; try again in {wait_s:.0f} s.", wait_s)
 
-
-def _full(waiting: int, policy: BatchPolicy) -> str:
-    return f"{waiting} items wait already and {policy.max_queue_size} may"
+    def _full(self, priority: Priority, arriving: int) -> Overloaded:
+        waiting, most = self._line.waiting(priority), self._policy.max_queue_size
+        reason = f"{waiting} items wait already and {most} may"
+        if arriving > 1:
+            counted = self._policy.counted(arriving)
+            brings = f"{arriving}" if counted == arriving else f"{arriving} (counted as {counted})"
+            reason = (
+                f"{waiting} items wait already, this request brings {brings} and {most} may wait"
+            )
+        return self._overloaded(reason, self.queue_s(priority))

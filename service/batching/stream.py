@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from service.batching.desk import Desk
 from service.batching.isolation import LATE, shown
 from service.batching.pace import StreamPace
-from service.batching.queueing import QueuedItem
+from service.batching.queueing import QueuedItem, Taken
 from service.errors import DeadlineExceeded
 from service.metrics import ReleaseReason
 
@@ -106,10 +106,10 @@ class StreamWorker(Generic[P, R]):
         self._send([*refused, *((resident.item, answer) for resident, answer in answered)])
         self._tell_progress()
 
-    def _joining(self, now_s: float) -> tuple[list[QueuedItem[P]], ReleaseReason]:
+    def _joining(self, now_s: float) -> Taken[P]:
         if not self._residents:
             return self._desk.take(self._stream.free)
-        return self._desk.line.join(self._stream.free, now_s - self._joined_s), "full"
+        return self._desk.line.join(self._stream.free, now_s - self._joined_s)
 
     def _admit(
         self, items: Sequence[QueuedItem[P]], now_s: float, reason: ReleaseReason

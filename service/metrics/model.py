@@ -110,8 +110,13 @@ class ModelMetrics:
         self._schedule.stopped()
 
     def foresees(self, batch: int, length: int, seconds: Callable[[], float]) -> None:
-        """`seconds` is asked at each scrape for the predicted time of such a batch."""
+        """`seconds` is asked at each scrape for the predicted time of such a batch; of a model that
+        items join and leave, of one item beside those that are usually there."""
         self._schedule.foresees(batch, length, seconds)
+
+    def foresees_work(self, length: int, seconds: Callable[[], float]) -> None:
+        """`seconds` is asked at each scrape for a worker's time for an item of this length."""
+        self._schedule.foresees_work(length, seconds)
 
     def busy(self, by: int) -> None:
         """So many workers more, or with a negative number fewer, compute."""

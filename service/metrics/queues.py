@@ -19,13 +19,17 @@ class QueueFamilies:
     def __init__(self, make: Maker) -> None:
         self._depth = make.gauge("queue_depth", "Items that wait for their batch.", "model")
         self._limit = make.gauge(
-            "queue_limit", "Items that may wait before more are refused.", "model"
+            "queue_limit",
+            "Items that may wait before one of bulk; before others so many of their own kind.",
+            "model",
         )
         self._seconds = make.gauge(
             "estimated_queue_seconds", "Predicted time until all that waits is taken.", "model"
         )
         self._limit_s = make.gauge(
-            "queue_limit_seconds", "Predicted time beyond which more is refused.", "model"
+            "queue_limit_seconds",
+            "Predicted time beyond which more bulk is refused; of others their own kind counts.",
+            "model",
         )
         self._open: dict[str, tuple[_Queue, ...]] = {}
 

@@ -36,8 +36,14 @@ class ScheduleFamilies:
         )
         self.latency = make.gauge(
             "latency_model_seconds",
-            "Predicted seconds of a batch by its items and the tokens of the longest.",
+            "Predicted seconds from the queue to the answers of a batch of so many items, the "
+            "longest of so many tokens.",
             *("model", "batch", "length"),
+        )
+        self.work = make.gauge(
+            "latency_model_work_seconds",
+            "Predicted seconds of a worker that an item of so many tokens takes in company.",
+            *("model", "length"),
         )
 
 
@@ -47,6 +53,7 @@ class ScheduleMetrics:
     def __init__(self, families: ScheduleFamilies, model: str) -> None:
         self._model = model
         self._latency = families.latency
+        self._work = families.work
         self._releases = {reason: families.releases.labels(model, reason) for reason in REASONS}
         self._look_ups = {result: families.look_ups.labels(model, result) for result in LOOK_UPS}
         self._stopped = families.stopped.labels(model)
@@ -72,3 +79,7 @@ class ScheduleMetrics:
     def foresees(self, batch: int, length: int, seconds: Callable[[], float]) -> None:
         """`seconds` is asked at each scrape for the prediction of this shape."""
         self._latency.labels(self._model, batch, length).set_function(seconds)
+
+    def foresees_work(self, length: int, seconds: Callable[[], float]) -> None:
+        """`seconds` is asked at each scrape for a worker's time for an item of this length."""
+        self._work.labels(self._model, length).set_function(seconds)

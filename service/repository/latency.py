@@ -4,7 +4,7 @@ import time
 from threading import Lock
 from typing import Any
 
-from model_zoo.manifest import Manifest, TextInput
+from model_zoo.manifest import Manifest, TextInput, TranslationInput
 from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel
 from service.batching.pace import StreamPace
@@ -22,12 +22,16 @@ _one_at_a_time = Lock()
 
 
 def shapes_of(manifest: Manifest, max_batch_size: int) -> tuple[list[int], list[int]]:
-    """The batch sizes and the lengths in tokens that are measured and told."""
+    """The batch sizes and the lengths in tokens that are measured and told; the time of a sentence
+    that is translated does not go by how many there are."""
     sizes = sorted({min(size, max_batch_size) for size in SIZES})
-    if manifest.task == "image-classification":
-        return sizes, [1]
     spec = manifest.preprocessing
-    read = spec.max_tokens if isinstance(spec, TextInput) else LENGTHS[-1]
+    if isinstance(spec, TextInput):
+        read = spec.max_tokens
+    elif isinstance(spec, TranslationInput):
+        sizes, read = [1], spec.max_source_tokens
+    else:
+        return sizes, [1]
     most = min(read, manifest.limits.max_tokens or read)
     return sizes, sorted({min(length, most) for length in LENGTHS})
 

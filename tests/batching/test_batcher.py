@@ -169,16 +169,18 @@ async def test_parts_of_one_request_are_admitted_all_or_none(
     make_batcher: MakeBatcher, runner: GatedRunner, observer: Recorder
 ) -> None:
     batcher = make_batcher(max_queue_size=4)
-    tasks = await submit_while_busy(batcher, runner, 1, 2)
+    tasks = await submit_while_busy(batcher, runner, 1, 2, 3)
     with pytest.raises(Overloaded):
-        await batcher.submit_many([3, 4, 5], deadline=FAR)
-    assert batcher.depth == 2
-    assert observer.ended == {"shed": 3}
-    tasks.append(asyncio.create_task(batcher.submit_many([3, 4], deadline=FAR)))
+        await batcher.submit_many([4, 5], deadline=FAR)
+    assert batcher.depth == 3
+    assert observer.ended == {"shed": 2}
+    tasks.pop().cancel()
+    await turn()
+    tasks.append(asyncio.create_task(batcher.submit_many([4, 5], deadline=FAR)))
     await turn()
     assert batcher.depth == 4
     runner.open()
-    assert await asyncio.gather(*tasks) == [0, 10, 20, [30, 40]]
+    assert await asyncio.gather(*tasks) == [0, 10, 20, [40, 50]]
 
 
 async def test_no_parts_need_no_model(make_batcher: MakeBatcher, runner: GatedRunner) -> None:

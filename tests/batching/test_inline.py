@@ -13,6 +13,7 @@ from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel, Parts
 from service.batching.inline import COMPANY_S, LONGEST_S
 from service.batching.isolation import Stoppable
+from service.batching.policy import HAND_OFF_S
 from service.batching.sharing import AnswerCache, Sharing
 from service.errors import InferenceFailed
 from tests.batching.doubles import Clock, Recorder
@@ -155,6 +156,15 @@ async def test_an_item_that_is_to_wait_for_company_waits(
     assert await first == 1
     assert model.runs[0][1] == [1, 2]
     assert model.on_loop == []
+
+
+async def test_who_has_no_time_to_wait_for_company_does_not(
+    make: MakeBatcher, model: Threads, clock: Clock, observer: Recorder
+) -> None:
+    batcher = make(max_batch_size=2, max_queue_delay_s=1.0)
+    assert await batcher.submit(1, deadline=clock() + HAND_OFF_S) == 1
+    assert model.on_loop == [[1]]
+    assert observer.reasons == ["deadline"]
 
 
 async def test_an_error_is_the_answer_of_its_item_alone(make: MakeBatcher, model: Threads) -> None:

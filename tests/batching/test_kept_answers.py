@@ -74,6 +74,38 @@ async def test_an_error_is_never_kept(
     assert observer.ended == {"client_error": 1, "ok": 2}
 
 
+async def test_who_listens_hears_of_kept_answers_before_the_model_has_run(
+    make_batcher: MakeBatcher, cached: Sharing[int], runner: GatedRunner
+) -> None:
+    told: list[tuple[int, Any]] = []
+
+    def asked(*parts: int) -> asyncio.Task[list[Any]]:
+        hears = batcher.submit_each(
+            parts, deadline=FAR, on_progress=lambda place, known: told.append((place, known))
+        )
+        return asyncio.create_task(hears)
+
+    batcher = make_batcher(max_queue_size=2, sharing=cached)
+    runner.let_through()
+    await batcher.submit_many([1, 2], deadline=FAR)
+    await runner.entered()
+    task = asked(2, 5, 1)
+    await runner.entered()
+    await turn()
+    assert told == [(0, 20), (2, 10)]
+    waiting = submitted(batcher, 6, 7)
+    await turn()
+    with pytest.raises(Overloaded):
+        await asked(1, 8)
+    assert len(told) == 2, "it was not let in"
+    runner.open()
+    assert await task == [20, 50, 10]
+    assert told[2:] == [(1, 50)]
+    assert await asked(1, 2) == [10, 20]
+    assert told[3:] == [(0, 10), (1, 20)]
+    await asyncio.gather(*waiting)
+
+
 async def test_an_answer_that_everybody_left_is_kept_all_the_same(
     make_batcher: MakeBatcher, cached: Sharing[int], runner: GatedRunner
 ) -> None:

@@ -45,14 +45,36 @@ def test_nothing_waits_when_no_delay_is_set() -> None:
         (10, 1, False),
         (8, 2, True),
         (8, 3, False),
-        (0, 11, True),  # larger than the queue: it would never fit otherwise
-        (1, 11, False),
+        (4, 6, True),  # counts as 5, which is half
+        (5, 6, True),
+        (6, 6, False),
+        (5, 11, True),  # larger than the queue: it would never fit otherwise
+        (6, 11, False),
     ],
 )
 def test_a_request_is_admitted_whole_or_not_at_all(
     waiting: int, arriving: int, admitted: bool
 ) -> None:
     assert POLICY.admits(waiting=waiting, arriving=arriving) is admitted
+
+
+@pytest.mark.parametrize(("places", "counted"), [(1, 1), (2, 1), (3, 1), (10, 5), (256, 128)])
+def test_a_request_counts_as_half_of_the_queue_at_most(places: int, counted: int) -> None:
+    policy = BatchPolicy(max_batch_size=4, max_queue_size=places)
+    assert policy.counted(1) == 1
+    assert policy.counted(1000) == counted
+    assert policy.admits(waiting=0, arriving=1000)
+    assert policy.most_parts == 4 * places
+
+
+@pytest.mark.parametrize(
+    ("spare_s", "run_s", "slack_s"),
+    [(1.0, 0.25, 0.495), (1.0, 0.0, 0.995), (0.5, 0.25, 0.0), (-1.0, 0.0, 0.0)],
+)
+def test_a_batch_leaves_early_enough_to_take_twice_as_long(
+    spare_s: float, run_s: float, slack_s: float
+) -> None:
+    assert POLICY.slack_s(spare_s=spare_s, run_s=run_s) == pytest.approx(slack_s)
 
 
 @pytest.mark.parametrize(

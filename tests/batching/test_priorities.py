@@ -116,7 +116,7 @@ def enters(
 
 
 def joining(line: Line[int], free: int) -> list[int]:
-    return [item.part for item in line.join(free, 0.0)]
+    return [item.part for item in line.join(free, 0.0).items]
 
 
 async def test_bulk_that_joins_a_run_leaves_places_for_who_is_in_a_hurry(

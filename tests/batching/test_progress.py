@@ -201,6 +201,25 @@ async def test_whoever_would_be_late_by_the_pace_is_refused(
     assert [await task, await in_time] == [[90], [10]]
 
 
+async def test_a_refusal_ends_when_something_has_its_answer_though_nobody_moves_up(
+    batcher: Batcher[int, Any], stream: SteppedStream, pace: StreamPace
+) -> None:
+    pace.measured(cost=1, work_s=1.0, stay_s=1.0)
+    inside = submitted(batcher, 1, 9, 9)
+    await stream.entered()
+    waits = submitted(batcher, 2, priority="bulk")  # for more room than there is
+    await turn()
+    told = batcher.refusal("interactive", 3.5)
+    assert told is not None, "three seconds of work, and its stay"
+    assert batcher.refuses_again(told)
+    await stream.steps(1)
+    assert batcher.depth == 1
+    assert not batcher.refuses_again(told)
+    assert batcher.refusal("interactive", 3.5) is None
+    stream.let_through(20)
+    await asyncio.gather(inside, waits)
+
+
 async def test_bulk_alone_leaves_places_for_who_may_come(
     batcher: Batcher[int, Any], stream: SteppedStream
 ) -> None:

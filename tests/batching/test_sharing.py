@@ -253,22 +253,22 @@ async def test_joining_needs_no_room(
 async def test_a_refused_request_leaves_nothing_behind(
     make_batcher: MakeBatcher, sharing: Sharing[int], runner: GatedRunner, observer: Recorder
 ) -> None:
-    batcher = make_batcher(max_queue_size=2, sharing=sharing)
+    batcher = make_batcher(max_queue_size=4, sharing=sharing)
     tasks = await busy(batcher, runner)
-    (waits,) = submitted(batcher, 1)
+    waits, *others = submitted(batcher, 1, 2, 3)
     await turn()
     with pytest.raises(Overloaded):
         await batcher.submit_many([1, 5, 6, 7], deadline=FAR)
-    assert batcher.depth == 1
+    assert batcher.depth == 3
     assert observer.ended == {"shed": 4}
     tasks += submitted(batcher, 5)  # joins no ghost
     await turn()
-    assert batcher.depth == 2
+    assert batcher.depth == 4
     waits.cancel()  # the refused request holds it no more
     await turn()
-    assert batcher.depth == 1
+    assert batcher.depth == 3
     runner.open()
-    assert await asyncio.gather(*tasks) == [0, 50]
+    assert await asyncio.gather(*tasks, *others) == [0, 50, 20, 30]
 
 
 async def test_what_a_worker_dropped_is_joined_by_nobody(clock: Clock) -> None:

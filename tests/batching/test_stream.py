@@ -73,6 +73,21 @@ async def test_newcomers_join_a_run_that_goes_on_as_soon_as_enough_places_are_fr
     assert await asyncio.gather(*tasks) == [90, 10, 10, 90, 50, 50]
 
 
+async def test_who_joins_a_run_is_counted_by_why_there_are_not_more_of_them(
+    batcher: Batcher[int, Any], stream: SteppedStream, observer: Recorder
+) -> None:
+    tasks = await submit(batcher, 9)
+    await stream.entered()
+    tasks += await submit(batcher, 2)
+    await stream.steps(1)
+    tasks += await submit(batcher, 1, 1, 1)
+    await stream.steps(1)
+    assert stream.joined == [[9], [2], [1, 1]]
+    assert observer.reasons == ["idle", "idle", "full"]
+    stream.let_through(100)
+    await asyncio.gather(*tasks)
+
+
 async def test_a_single_free_place_is_filled_only_for_one_who_waited_long(
     batcher: Batcher[int, Any], stream: SteppedStream, clock: Clock
 ) -> None:

@@ -150,6 +150,17 @@ async def test_many_texts_are_parsed_off_the_event_loop(client: httpx.AsyncClien
 # Translation
 
 
+async def test_more_sentences_than_one_request_may_have_are_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    texts = ["Dogs run. " * 400] * 4
+    detail = refused(await client.post("/v1/translate", json={"text": texts}), 413)
+    assert detail == (
+        "The first 3 of 4 items have 1200 sentences and one request may have 1024; "
+        "send it in pieces."
+    )
+
+
 async def test_a_text_is_translated(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/translate", json={"text": "A dog runs."})
     (result,) = results(answer)

@@ -70,6 +70,8 @@ def test_what_is_foreseen_is_asked_at_each_scrape(
     assert value(registry, "latency_model_seconds", batch="8", length="64") == 0.25
     seconds[0] = 0.5
     assert value(registry, "latency_model_seconds", batch="8", length="64") == 0.5
+    cats.foresees_work(64, lambda: seconds[0] / 8)
+    assert value(registry, "latency_model_work_seconds", length="64") == 0.0625
 
 
 def test_the_predicted_queue_of_two_versions_adds_up(registry: CollectorRegistry) -> None:

@@ -79,6 +79,15 @@ def test_no_text_is_measured_that_is_longer_than_the_model_reads(
     assert shapes_of(with_tokens(text_model()[0], most), 1)[1] == lengths
 
 
+@pytest.mark.parametrize(("most", "lengths"), [(None, [8, 64, 128]), (30, [8, 30])])
+def test_of_a_translator_single_sentences_are_told_as_long_as_it_reads_them(
+    most: int | None, lengths: list[int]
+) -> None:
+    manifest = with_tokens(translation_model()[0], most)
+    spec = manifest.preprocessing.model_copy(update={"max_source_tokens": 128})
+    assert shapes_of(manifest.model_copy(update={"preprocessing": spec}), 32) == ([1], lengths)
+
+
 def test_every_shape_is_run_twice_with_a_text_of_its_length(runner: TimedRunner) -> None:
     task = FakeTask()
     measure_batches(

@@ -18,7 +18,12 @@ from service.metrics import Metrics
 from service.repository.live import Engine, LiveModel
 from service.repository.loading import load
 from service.repository.options import LOOK_AHEAD, LoadOptions
-from service.repository.scheduling import MAX_SHARED_BYTES, key_of, weigh
+from service.repository.scheduling import (
+    MAX_SHARED_BYTES,
+    MAX_SHARED_CHARACTERS,
+    key_of,
+    weigh,
+)
 from service.repository.warm_up import PIXEL
 from service.tasks.base import Sentence
 from service.tasks.image_classification import ImagePrediction
@@ -76,10 +81,21 @@ class Nested:
 def test_a_small_part_is_its_own_key_and_a_large_one_has_none() -> None:
     for part in (b"x", "x", Sentence("x")):
         assert key_of(part) == part
-    for kind in (b"x" * MAX_SHARED_BYTES, "x" * MAX_SHARED_BYTES):
+    for kind in (b"x" * MAX_SHARED_BYTES, "x" * MAX_SHARED_CHARACTERS):
         assert key_of(kind) == kind
         assert key_of(kind + kind[:1]) is None  # type: ignore[operator]
-    assert key_of(Sentence("x" * (MAX_SHARED_BYTES + 1))) is None
+    assert key_of(Sentence("x" * (MAX_SHARED_CHARACTERS + 1))) is None
+
+
+@pytest.mark.anyio
+async def test_a_photograph_of_a_hundred_kilobytes_is_shared_and_kept(
+    load_it: Load, registry: CollectorRegistry
+) -> None:
+    photograph = PIXEL + bytes(100_000)  # what comes after the end of an image is not read
+    live = await asyncio.to_thread(load_it, IMAGES, cache_bytes=1 << 20)
+    first, again = await answers(live, photograph, bytes(bytearray(photograph)))
+    assert first is again
+    assert look_ups(registry, IMAGES) == {"hit": 1, "shared": 0, "miss": 1}
 
 
 def test_what_changes_an_answer_changes_the_key() -> None:
@@ -136,11 +152,13 @@ async def test_identical_parts_of_one_call_run_once(
     assert look_ups(registry, TEXTS) == {"hit": 0, "shared": 1, "miss": 2}
 
 
-def foreseen(registry: CollectorRegistry, model: str) -> dict[tuple[str, str], float]:
+def foreseen(
+    registry: CollectorRegistry, model: str, what: str = "latency_model_seconds"
+) -> dict[tuple[str, str], float]:
     return {
-        (sample.labels["batch"], sample.labels["length"]): sample.value
+        (sample.labels.get("batch", ""), sample.labels["length"]): sample.value
         for family in registry.collect()
-        if family.name == "slipway_latency_model_seconds"
+        if family.name == f"slipway_{what}"
         for sample in family.samples
         if sample.labels["model"] == model
     }
@@ -157,11 +175,30 @@ def test_what_a_model_foresees_is_exported_by_shape(
     assert min(of_images.values()) > 0.0
     assert {batch for batch, _ in foreseen(registry, TEXTS)} == {"1", "8"}
     assert len(foreseen(registry, TEXTS)) >= 4
-    assert foreseen(registry, TRANSLATOR) == {}
     # Asked at each scrape, and not once.
     for _ in range(30):
         images.batcher.latency.measured(16, 1, 5.0)
     assert foreseen(registry, IMAGES)["16", "1"] > of_images["16", "1"]
+
+
+@pytest.mark.parametrize("name", [IMAGES, TEXTS, TRANSLATOR])
+def test_a_workers_time_for_an_item_is_exported_by_length(
+    load_it: Load, registry: CollectorRegistry, name: str
+) -> None:
+    pace = load_it(name).batcher.pace
+    work = foreseen(registry, name, "latency_model_work_seconds")
+    assert work
+    assert work == {("", length): pace.share_s(int(length)) for _, length in work}
+    assert min(work.values()) > 0.0
+
+
+def test_what_a_translator_foresees_is_the_stay_of_one_sentence(
+    load_it: Load, registry: CollectorRegistry
+) -> None:
+    pace = load_it(TRANSLATOR).batcher.pace
+    stays = foreseen(registry, TRANSLATOR)
+    assert len(stays) > 1
+    assert stays == {("1", length): pace.run_s(1, int(length)) for _, length in stays}
 
 
 @pytest.mark.parametrize("name", [IMAGES, TEXTS])
