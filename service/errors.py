@@ -30,7 +30,7 @@ class UnsupportedMedia(ServiceError):
 
 
 class PayloadTooLarge(ServiceError):
-    """The item is bigger than the limits allow, in bytes, pixels or characters."""
+    """The item is bigger than the limits allow, in bytes, pixels, characters or sentences."""
 
 
 class UnknownModel(ServiceError):

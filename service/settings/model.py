@@ -63,11 +63,15 @@ class Settings(BaseModel):
     max_queue_delay_ms: float = setting(
         0.0, "how long a partial batch waits", "milliseconds", ge=0, allow_inf_nan=False
     )
-    max_queue_size: int = count(256, "items of one model that may wait; more are answered 429")
+    max_queue_size: int = count(
+        256, "items of one model that may wait, of each priority; more are answered 429"
+    )
     max_queue_s: float = timeout(
         10.0, "predicted time for which work may wait; more is answered 429"
     )
-    share_identical: bool = setting(True, "identical items in flight run once", "yes or no")
+    share_identical: bool = setting(
+        True, "identical items in flight run once, up to 256 KiB each", "yes or no"
+    )
     cache_bytes: Bytes = setting(
         0,
         "kept answers of each model; 0 for none",
