@@ -1,4 +1,4 @@
-"""Threads that repeat one step for as long as there is work; one that dies is replaced."""
+"""Threads that repeat one step for as long as there is work; one that breaks begins anew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from threading import Thread, get_native_id
+from contextlib import suppress
+from threading import Event, Thread, get_native_id
 
 log = logging.getLogger("slipway.batching")
 
@@ -16,52 +17,86 @@ log = logging.getLogger("slipway.batching")
 NICER = 5
 NICEST = 19
 
+FIRST_PAUSE_S = 0.1
+UNABLE_S = 30.0  # the longest pause of one that cannot even make its step
+BROKEN_S = 1.0  # and of one that can: who comes after what broke it must not wait for long
+DOUBLINGS = 9  # of the first pause, which pass the longest; a thousand would overflow a float
+
 Step = Callable[[], bool]
 
 
 class Workers:
-    """`count` threads; each makes a step of its own and calls it until it returns False."""
+    """`count` threads; each makes a step of its own and calls it until it returns False.
+
+    One whose step raises makes a new one: at once, and after growing pauses when it fails again
+    before it has completed a step.
+    """
 
     def __init__(self, make_step: Callable[[], Step], *, count: int, name: str) -> None:
         self._make_step = make_step
-        self._name = name
-        self._threads: dict[int, Thread] = {}
-        self._niceness = min(NICEST, os.getpriority(os.PRIO_PROCESS, 0) + NICER)
-        for number in range(count):
-            self._start(number)
+        self._closed = Event()
+        self._pausing: set[int] = set()
+        # Daemons: a model that hangs must not keep the process from ending.
+        self._threads = [
+            Thread(target=self._live, args=(number,), name=f"{name}-{number}", daemon=True)
+            for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __len__(self) -> int:
         return len(self._threads)
 
     @property
     def alive(self) -> int:
-        """How many threads run at this moment."""
-        return sum(thread.is_alive() for thread in self._threads.values())
+        """How many run at this moment, and do not pause after a failure."""
+        return sum(thread.is_alive() for thread in self._threads) - len(self._pausing)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait until all threads have ended, `timeout_s` at most; True if they have."""
-        until_s = time.monotonic() + timeout_s
-        while self.alive and time.monotonic() < until_s:
-            for thread in tuple(self._threads.values()):
-                thread.join(max(0.0, until_s - time.monotonic()))
-        return not self.alive
+        """Wait until all threads have ended, `timeout_s` at most; True if they have.
 
-    def _start(self, number: int) -> None:
-        # A daemon: a model that hangs must not keep the process from ending.
-        thread = Thread(target=self._live, args=(number,), name=f"{self._name}-{number}")
-        thread.daemon = True
-        self._threads[number] = thread
-        thread.start()
+        None that breaks begins anew from now on.
+        """
+        self._closed.set()
+        until_s = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, until_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _live(self, number: int) -> None:
-        try:
-            if sys.platform == "linux":  # elsewhere it is of the whole process
-                os.setpriority(os.PRIO_PROCESS, get_native_id(), self._niceness)
-            step = self._make_step()
-            while step():
-                pass
-        except BaseException:
-            log.critical(
-                "batch worker %s-%d died; a new one starts", self._name, number, exc_info=True
-            )
-            self._start(number)
+        _yield_to_the_event_loop()
+        failures = 0  # in a row, without a step between them
+        while not self._closed.is_set():
+            step: Step | None = None
+            try:
+                step = self._make_step()
+                while step():
+                    failures = 0
+                return
+            except BaseException:
+                failures += 1
+                pause_s = pause_after(failures, UNABLE_S if step is None else BROKEN_S)
+                log.critical(
+                    "batch worker %s died; a new one starts in %g s",
+                    self._threads[number].name,
+                    pause_s,
+                    exc_info=True,
+                )
+            step = None  # what it holds may not fit twice
+            self._pausing.add(number)
+            self._closed.wait(pause_s)
+            self._pausing.discard(number)
+
+
+def pause_after(failures: int, longest_s: float) -> float:
+    """Seconds before the next try, after so many failures in a row."""
+    if failures <= 1:
+        return 0.0
+    return min(longest_s, FIRST_PAUSE_S * 2.0 ** min(failures - 2, DOUBLINGS))
+
+
+def _yield_to_the_event_loop() -> None:
+    if sys.platform == "linux":  # elsewhere it is of the whole process
+        with suppress(OSError):  # some sandboxes forbid it
+            niceness = min(NICEST, os.getpriority(os.PRIO_PROCESS, 0) + NICER)
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), niceness)

@@ -1,15 +1,20 @@
 """`slipway serve --workers N`: the port, the private folder, and the supervisor over both."""
 
+import os
 import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from service.fleet.seat import Seat
 from service.fleet.supervisor import Supervisor, WorkersFailed
+
+LONGEST_PATH = 103  # bytes of the path of a Unix socket on macOS; Linux has four more
+LONGEST_NAME = "/9999.sock"
+FOLDERS = Path("/proc/self/fd")  # each open folder by its number, where there is such a thing
 
 
 def run_fleet(host: str, port: int, count: int, work: Callable[[int, Seat], int]) -> int:
@@ -17,18 +22,46 @@ def run_fleet(host: str, port: int, count: int, work: Callable[[int, Seat], int]
 
     `work` listens on that port in every process. Raises WorkersFailed.
     """
-    with reserve(host, port) as reserved:
-        folder = Path(tempfile.mkdtemp(prefix="slipway-"))  # nobody else may look into it
-        try:
-            supervisor = Supervisor(
-                lambda seat: work(reserved.getsockname()[1], seat),
-                count=count,
-                folder=folder,
-                announce=lambda text: _say(f"{text}  {count} workers\n"),
+    with reserve(host, port) as reserved, private_folder() as folder:
+        supervisor = Supervisor(
+            lambda seat: work(reserved.getsockname()[1], seat),
+            count=count,
+            folder=folder,
+            announce=lambda text: _say(f"{text}  {count} workers\n"),
+        )
+        return supervisor.run()
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder that nobody else may look into, by a path that is short enough for sockets in it.
+
+    The path holds in this process and in those that it forks. Raises WorkersFailed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="slipway-"))
+    try:
+        with _shortened(folder) as short:
+            yield short
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _shortened(folder: Path) -> Iterator[Path]:
+    if len(os.fsencode(folder)) + len(LONGEST_NAME) <= LONGEST_PATH:
+        yield folder
+        return
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        short = FOLDERS / str(opened)
+        if not short.exists():
+            raise WorkersFailed(
+                f"{folder.parent} has too long a name for the sockets of the workers; "
+                "set TMPDIR to a folder with a shorter one"
             )
-            return supervisor.run()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        yield short
+    finally:
+        os.close(opened)
 
 
 def reserve(host: str, port: int) -> socket.socket:

@@ -125,10 +125,10 @@ class Siblings:
     def _page(self) -> Page:
         """What this seat has counted. Kept in a file, so that the next worker in it goes on there:
         a sum that falls would look like a restart of everything."""
-        page = Page.of(self._registry)
-        page.add(self._before.plain())
         told = self._seat.told_by(self._seat.number)
-        with self._telling:
+        with self._telling:  # from the counting on: an older page must not follow a newer one
+            page = Page.of(self._registry)
+            page.add(self._before.plain())
             fresh = told.with_suffix(".new")
             fresh.write_bytes(orjson.dumps(page.only_counts().plain()))
             fresh.replace(told)

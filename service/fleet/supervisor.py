@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -106,10 +107,27 @@ class Supervisor:
         return worker.start_again_s is not None and not self._leaving
 
     def _start(self, worker: _Worker) -> None:
-        report_read, report_write = os.pipe()
+        """Start one in this seat. Where the system has no room, raises WorkersFailed at first, and
+        tries again later once all were ready."""
         replacement = worker.start_again_s is not None
         worker.start_again_s = None
         worker.ready_s, worker.heard = None, b""
+        try:
+            self._give_birth(worker, replacement)
+        except OSError as error:
+            if not self._announced:
+                raise WorkersFailed(
+                    f"cannot start worker {worker.number}: {error.strerror or error}; "
+                    "start fewer with --workers"
+                ) from error
+            pause_s = self._start_later(worker, worker.deaths + 1)
+            log.error(
+                "a worker cannot start",
+                extra={"worker": worker.number, "reason": str(error), "pause_s": pause_s},
+            )
+
+    def _give_birth(self, worker: _Worker, replacement: bool) -> None:
+        worker.report, report_write = os.pipe()
         seat = Seat(
             number=worker.number,
             count=len(self._workers),
@@ -118,16 +136,24 @@ class Supervisor:
             lifeline=self._life_read,
             replacement=replacement,
         )
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            self._be_worker(seat, report_read)
-        os.close(report_write)
-        worker.pid, worker.report = pid, report_read
-        self._selector.register(report_read, selectors.EVENT_READ, worker)
+        # A signal that the child took by our handlers would be lost.
+        listened = signal.pthread_sigmask(signal.SIG_BLOCK, LEAVING_SIGNALS)
+        try:
+            self._selector.register(worker.report, selectors.EVENT_READ, worker)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            pid = os.fork()
+            if pid == 0:
+                self._be_worker(seat, listened)
+            worker.pid = pid
+        except OSError:
+            self._hang_up(worker)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, listened)
+            os.close(report_write)
 
-    def _be_worker(self, seat: Seat, report_read: int) -> None:
+    def _be_worker(self, seat: Seat, listened: Iterable[int]) -> None:
         """The rest of the life of a new process."""
         code = FAILED
         try:
@@ -135,7 +161,8 @@ class Supervisor:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             # Ctrl+C reaches all processes of a terminal; the supervisor passes it on.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            for fd in (report_read, self._life_write, *(w.report for w in self._workers if w.pid)):
+            signal.pthread_sigmask(signal.SIG_SETMASK, listened)
+            for fd in (self._life_write, *(w.report for w in self._workers if w.report >= 0)):
                 os.close(fd)
             self._selector.close()
             self._wake_read.close()
@@ -152,9 +179,7 @@ class Supervisor:
     def _hear(self, worker: _Worker) -> None:
         heard = os.read(worker.report, 65536)
         if not heard:
-            self._selector.unregister(worker.report)
-            os.close(worker.report)
-            worker.report = -1
+            self._hang_up(worker)
             return
         worker.heard += heard
         *complete, worker.heard = worker.heard.split(b"\0")
@@ -165,6 +190,12 @@ class Supervisor:
             elif word == "ready":
                 worker.ready_s = time.monotonic()
                 self._tell_once(text)
+
+    def _hang_up(self, worker: _Worker) -> None:
+        with suppress(KeyError):  # if it could not be registered
+            self._selector.unregister(worker.report)
+        os.close(worker.report)
+        worker.report = -1
 
     def _note_failure(self, worker: _Worker, reason: str) -> None:
         if self._announced:  # the others serve on, and nobody else would tell
@@ -198,13 +229,18 @@ class Supervisor:
             return
         now_s = time.monotonic()
         was_sound = worker.ready_s is not None and now_s - worker.ready_s >= SOUND_S
-        worker.deaths = 1 if was_sound else worker.deaths + 1
-        pause_s = pause_after(worker.deaths)
-        worker.start_again_s = now_s + pause_s
+        pause_s = self._start_later(worker, 1 if was_sound else worker.deaths + 1)
         log.error(
             "a worker died; a new one starts",
             extra={"worker": worker.number, "pid": pid, "exit_code": code, "pause_s": pause_s},
         )
+
+    def _start_later(self, worker: _Worker, deaths: int) -> float:
+        """Start one in this seat after a pause; how many seconds that is."""
+        worker.deaths = deaths
+        pause_s = pause_after(deaths)
+        worker.start_again_s = time.monotonic() + pause_s
+        return pause_s
 
     def _raise_first_failure(self) -> None:
         reasons = [word for worker in self._workers for word in worker.words]

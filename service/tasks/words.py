@@ -11,7 +11,7 @@ import json
 import re
 import string
 from array import array
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -202,9 +202,49 @@ def _replacing(normalizer: Mapping[str, Any]) -> Rewrite | None:
         return None
     if kind == "String":
         return (lambda text: text.replace(pattern, content)) if pattern else None
-    atoms = list(ATOM.finditer(pattern))
-    simple = "".join(atom[0] for atom in atoms) == pattern
-    if not simple or all(atom["what"] == r"\b" or atom["times"] in ("*", "?") for atom in atoms):
-        return None  # the latter may match nothing at all, everywhere
-    found = re.compile(pattern)
-    return lambda text: found.sub(lambda _: content, text)
+    found = in_linear_time(pattern)
+    return None if found is None else lambda text: found.sub(lambda _: content, text)
+
+
+def with_rules_in_linear_time(tokenizer: Tokenizer) -> Tokenizer:
+    """One that gives the same ids; its engine searches for patterns as ours does."""
+    rules, changed = json.loads(tokenizer.to_str()), False
+    for step in _parts(rules["normalizer"]):
+        pattern = step["pattern"] if step["type"] == "Replace" else {}
+        found = in_linear_time(pattern["Regex"]) if "Regex" in pattern else None
+        if found is not None:
+            pattern["Regex"], changed = found.pattern, True
+    return Tokenizer.from_str(json.dumps(rules)) if changed else tokenizer
+
+
+def in_linear_time(pattern: str) -> re.Pattern[str] | None:
+    """What finds the matches of this pattern in a time that grows as the text; None where that is
+    not certain.
+
+    In a run of one character a search would try each place, and look to the end of the run from
+    there. So it begins where the run does: whoever matches later in it matches there too.
+    """
+    atoms = [(atom["what"], atom["times"]) for atom in ATOM.finditer(pattern)]
+    if "".join(what + times for what, times in atoms) != pattern or not _are_certain(atoms):
+        return None
+    first, times = atoms[0]
+    if times == "+":  # what it begins with stays first: Python's engine skips to it
+        return re.compile(rf"{first}(?<!{first}{first}){first}*{pattern[len(first) + 1 :]}")
+    return re.compile(rf"(?<!{first}){pattern}" if times == "*" else pattern)
+
+
+def _are_certain(atoms: Sequence[tuple[str, str]]) -> bool:
+    """Whether a match may take each character in one way only, and cannot take none at all."""
+    anchored = False  # by a character that must be there
+    for place, (what, times) in enumerate(atoms):
+        others = (other for number, (other, _) in enumerate(atoms) if number != place)
+        if times and any(_overlap(what, other) for other in others):
+            return False
+        if times in ("*", "+") and place and not anchored:
+            return False
+        anchored = anchored or (what != r"\b" and times in ("", "+"))
+    return anchored
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or {one, other} == {r"\s", " "}

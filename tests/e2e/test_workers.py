@@ -129,6 +129,21 @@ def test_a_signal_to_the_whole_group_drains_as_one_to_the_supervisor(
             connection.close()
 
 
+def test_workers_meet_in_a_folder_with_a_long_name(
+    tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("x" * 120)  # more than the path of a socket may have
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    options = ("--models", str(tiny_models), "--workers", str(WORKERS))
+    with running(tmp_path / "home", *options) as server:
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
+        assert ask(server, 6) == [200] * 6
+        assert {counted(server) for _ in range(4)} == {6.0}
+        assert server.stop() == 0
+    assert list(folder.iterdir()) == []
+
+
 def test_a_fleet_without_models_says_why_once_and_ends(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     command = [sys.executable, "-m", "service", "serve", "--port", "0"]

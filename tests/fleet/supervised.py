@@ -3,10 +3,13 @@
 supervised.py FOLDER SCRIPT   where SCRIPT names what the workers do
 """
 
+import errno
 import os
 import select
 import signal
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from service.fleet.seat import Seat
@@ -17,39 +20,62 @@ from service.logs import configure_logging
 def main() -> int:
     folder, script = Path(sys.argv[1]), sys.argv[2]
     configure_logging("info", "json")
-
-    def work(seat: Seat) -> int:
-        life = folder / f"{seat.number}.lives"
-        lives = int(life.read_text()) + 1 if life.exists() else 1
-        life.write_text(str(lives))
-        if script == "cannot" or (script == "only once" and seat.replacement):
-            seat.tell("failed", f"worker {seat.number} has no model")
-            return 1
-        if script == "short-lived" and seat.replacement:
-            seat.tell("ready", "ready")
-            return 1
-        leave = os.pipe()
-        os.set_blocking(leave[1], False)
-        signal.set_wakeup_fd(leave[1])
-        signal.signal(signal.SIGTERM, lambda number, frame: None)
-        (folder / f"{seat.number}.pid").write_text(str(os.getpid()))
-        seat.tell("ready", f"{'again ' if seat.replacement else ''}ready")
-        if script != "stubborn":
-            select.select([leave[0], seat.lifeline], [], [])
-        while script == "stubborn":
-            signal.pause()
-        (folder / f"{seat.number}.left").write_text("in good order")
-        return 0
-
-    def say(text: str) -> None:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-
+    os.fork = forking(script)
     try:
-        return Supervisor(work, count=2, folder=folder, announce=say).run()
+        return Supervisor(
+            lambda seat: work(seat, folder, script), count=2, folder=folder, announce=say
+        ).run()
     except WorkersFailed as error:
         say(f"failed: {error}")
         return 1
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def work(seat: Seat, folder: Path, script: str) -> int:
+    life = folder / f"{seat.number}.lives"
+    lives = int(life.read_text()) + 1 if life.exists() else 1
+    life.write_text(str(lives))
+    if script == "cannot" or (script == "only once" and seat.replacement):
+        seat.tell("failed", f"worker {seat.number} has no model")
+        return 1
+    if script == "short-lived" and seat.replacement:
+        seat.tell("ready", "ready")
+        return 1
+    leave = os.pipe()
+    os.set_blocking(leave[1], False)
+    signal.set_wakeup_fd(leave[1])
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    (folder / f"{seat.number}.pid").write_text(str(os.getpid()))
+    seat.tell("ready", f"{'again ' if seat.replacement else ''}ready")
+    if script == "first hangs up" and seat.number == 0:
+        os.close(seat.report)
+        (folder / "hung.up").touch()
+    if script != "stubborn":
+        select.select([leave[0], seat.lifeline], [], [])
+    while script == "stubborn":
+        signal.pause()
+    (folder / f"{seat.number}.left").write_text("in good order")
+    return 0
+
+
+def forking(script: str) -> Callable[[], int]:
+    """As the system forks, but for what the script says of one time."""
+    fork, times = os.fork, count(1)
+
+    def forked() -> int:
+        time = next(times)
+        if (script, time) in (("no second process", 2), ("no third process", 3)):
+            raise BlockingIOError(errno.EAGAIN, "no more processes")
+        pid = fork()
+        if pid == 0 and (script, time) == ("signal at birth", 2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return pid
+
+    return forked
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What workers ask of each other, over their sockets."""
 
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -94,6 +95,37 @@ async def test_a_replacement_goes_on_where_the_last_one_was_seen(
         replacement.counter.inc(2)
         assert await workers[0].total() == 7
         assert await replacement.total() == 7
+
+
+class Overtaken:
+    """A lock that somebody else is given first."""
+
+    def __init__(self, overtake: Callable[[], object]) -> None:
+        self._overtake = [overtake]
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if self._overtake:
+            self._overtake.pop()()
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
+async def test_what_was_told_of_a_worker_does_not_fall_when_it_is_asked_twice_at_once(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, asks = workers[1], workers[0]
+
+    def ask_again() -> None:
+        asked.counter.inc(5)
+        asked.siblings._page()
+
+    monkeypatch.setattr(asked.siblings, "_telling", Overtaken(ask_again))
+    await asks.total()
+    asked.siblings.close()
+    assert await asks.total() == 5
 
 
 async def test_a_first_worker_begins_at_nothing(tmp_path: Path) -> None:

@@ -124,6 +124,43 @@ def test_a_seat_whose_workers_die_young_is_taken_again_after_growing_pauses(flee
     assert [record["pause_s"] for record in died] == [0.0, 0.5, 1.0]
 
 
+@pytest.mark.parametrize("fleet", ["no second process"], indirect=True)
+def test_a_system_without_room_for_all_is_told_of(fleet: Fleet) -> None:
+    said = fleet.said()
+    assert said == "failed: cannot start worker 1: no more processes; start fewer with --workers"
+    assert fleet.wait() == 1
+
+
+@pytest.mark.parametrize("fleet", ["no third process"], indirect=True)
+def test_a_replacement_that_finds_no_room_comes_later_and_the_other_lives_on(fleet: Fleet) -> None:
+    fleet.said()
+    first, other = fleet.pid(0), fleet.pid(1)
+    os.kill(first, signal.SIGKILL)
+    record = fleet.logged("a worker cannot start")
+    assert (record["level"], record["worker"], record["pause_s"]) == ("error", 0, 0.5)
+    assert "no more processes" in record["reason"]
+    until(lambda: fleet.lives(0) == 2 and fleet.pid(0) != first)
+    assert fleet.pid(1) == other
+    fleet.process.send_signal(signal.SIGTERM)
+    assert fleet.wait() == 0
+    assert fleet.lives(1) == 1
+
+
+@pytest.mark.parametrize("fleet", ["first hangs up"], indirect=True)
+def test_one_that_has_hung_up_keeps_nobody_from_being_replaced(fleet: Fleet) -> None:
+    fleet.said()
+    until((fleet.folder / "hung.up").exists)
+    other = fleet.pid(1)
+    os.kill(other, signal.SIGKILL)
+    until(lambda: fleet.lives(1) == 2 and fleet.pid(1) != other)
+
+
+@pytest.mark.parametrize("fleet", ["signal at birth"], indirect=True)
+def test_a_signal_to_one_that_was_just_born_is_not_lost(fleet: Fleet) -> None:
+    assert fleet.said() == "", "it is never ready"
+    assert fleet.wait() == 1
+
+
 def test_pauses_have_an_end_however_often_a_worker_dies() -> None:
     assert [pause_after(deaths) for deaths in range(1, 9)] == [0, 0.5, 1, 2, 4, 8, 16, 30]
     assert pause_after(5000) == 30

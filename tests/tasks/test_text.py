@@ -1,4 +1,5 @@
 import os
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from service.errors import InvalidInput
-from service.tasks.text import TextTokenizer, clean
+from service.tasks.text import LONG, TextTokenizer, clean
 from service.tasks.words import KnownWords
 from tests.tasks.samples import EOS, SENTENCES, byte_level_tokenizer, word_piece_tokenizer
 
@@ -104,3 +105,9 @@ def test_text_is_brought_to_composed_form() -> None:
 def test_half_a_character_is_refused_with_its_place(text: str) -> None:
     with pytest.raises(InvalidInput, match="surrogate"):
         clean(text)
+
+
+def test_long_texts_are_composed_as_short_ones_are() -> None:
+    text = "e\u0316\u0301 Grüße \u0f73\u0f71 ﬁ Å"
+    assert len(text) < LONG
+    assert clean(text * 99) == "".join(unicodedata.normalize("NFC", f"{text}") for _ in range(99))

@@ -13,7 +13,14 @@ from tokenizers.normalizers import BertNormalizer, Normalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, PreTokenizer
 
 from service.tasks import words
-from service.tasks.words import LONGEST, Cut, KnownWords, known_words
+from service.tasks.words import (
+    LONGEST,
+    Cut,
+    KnownWords,
+    in_linear_time,
+    known_words,
+    with_rules_in_linear_time,
+)
 
 COMMON = "nstable <br/>'-.,0 \n\téßÉ’“ü"
 RARE = "\r\x0b\x0c\x00\x1c\x7f\x85\x96\xa0ªµ½²´£ÆØ×…€狗\u0301\u200bﬁ"
@@ -134,6 +141,66 @@ def test_german_and_typesetters_signs_are_cut_for_a_tokenizer_of_bytes() -> None
         assert known.ids(strange) is None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_long_runs_have_the_ids_of_the_whole_text(kind: str) -> None:
+    normalizer, pre_tokenizer, by_bytes = KINDS[kind]
+    tokenizer = trained(normalizer, pre_tokenizer, by_bytes=by_bytes)
+    known = known_words(tokenizer)
+    assert known is not None
+    for each in " \t\n-'!<a\xa0":
+        run = each * 300
+        for text in (f"a{run}b", f"{run} n't", f"{run}n't a", f"<br{run}/>", f"{each} n't" * 99):
+            found = known.ids(text)
+            if found is not None:
+                whole = tokenizer.encode(text, add_special_tokens=False).ids
+                assert found.tolist() == whole, repr(text)
+    if not by_bytes:  # to the others, spaces are words
+        assert known.ids(f"a{' ' * 300}b") is not None
+
+
+# each with a text in which it may begin with a run from 1 to 6
+RUNS = {
+    r"\s+n't\b": "a     n't",
+    r"\s+": "a  \t\n b",
+    r"\s*n't\b": "a     n't",
+    "-+ ": "a----- ",
+    "a+b": " aaaaab",
+    r"=+\s?t": "t===== t",
+    r"!+\b": "t!!!!!t",
+}
+NO_RUN_FIRST = [r"<br\s*/?>", r"\bn't", "https?:", r"a\s+n*t"]
+
+
+@pytest.mark.parametrize("pattern", [*RUNS, *NO_RUN_FIRST])
+def test_a_pattern_finds_what_the_tokenizer_finds(pattern: str) -> None:
+    found = in_linear_time(pattern)
+    assert found is not None
+    replace = normalizers.Replace(Regex(pattern), "x")
+    chance = random.Random(2)
+    pieces = [" ", "\t", "-", "a", "b", "t", "n't", "=", "!", "<br", "/>", "https:"]
+    for _ in range(300):
+        text = "".join(chance.choice(pieces) * chance.choice([1, 1, 2, 40]) for _ in range(12))
+        assert found.sub("x", text) == replace.normalize_str(text), repr(text)
+        quick = normalizers.Replace(Regex(found.pattern), "x")
+        assert quick.normalize_str(text) == replace.normalize_str(text), repr(text)
+
+
+@pytest.mark.parametrize("pattern", RUNS)
+def test_a_run_is_looked_through_from_its_beginning_alone(pattern: str) -> None:
+    found = in_linear_time(pattern)
+    assert found is not None
+    assert [place for place in range(6) if found.match(RUNS[pattern], place)] == [1]
+
+
+def test_a_tokenizer_looks_through_runs_from_their_beginning_too() -> None:
+    tokenizer = trained(REVIEWS, BertPreTokenizer())
+    quick = with_rules_in_linear_time(tokenizer)
+    assert "(?<!" in quick.to_str()
+    assert "(?<!" not in tokenizer.to_str()
+    for text in texts(1000, 3):
+        assert quick.encode(text).ids == tokenizer.encode(text).ids, repr(text)
+
+
 UNKNOWN = {
     "other normalizer": (normalizers.NFKC(), ByteLevel(), True),
     "another pattern": (None, ByteLevel(use_regex=False), True),
@@ -149,6 +216,11 @@ UNKNOWN = {
     "nothing": (normalizers.Replace("", "x"), BertPreTokenizer(), False),
     "border": (normalizers.Replace(Regex(r"\b"), "x"), BertPreTokenizer(), False),
     "greed": (normalizers.Replace(Regex(r"a++"), "x"), BertPreTokenizer(), False),
+    "run after run": (normalizers.Replace(Regex(r"\s+ ?x"), "x"), BertPreTokenizer(), False),
+    "run after its own": (normalizers.Replace(Regex("aa+b"), "x"), BertPreTokenizer(), False),
+    "run in many ways": (normalizers.Replace(Regex("a*b*a*x"), "x"), BertPreTokenizer(), False),
+    "run that may be first": (normalizers.Replace(Regex("b?a+c"), "x"), BertPreTokenizer(), False),
+    "first is last": (normalizers.Replace(Regex(r"\s*,\s*"), ","), BertPreTokenizer(), False),
     "strange in its place": (normalizers.Replace("a", "\x1c"), BertPreTokenizer(), False),
 }
 
