@@ -184,7 +184,7 @@ class Reception(Generic[P]):
             return None
         before_s = self._line.running_s / self._workers + self.queue_s(priority)
         cost = LEAST_COST if before_s > self._policy.max_queue_s else weigh()
-        stay_s = self._pace.run_s(self._company(1), cost)
+        stay_s = self._pace.run_s(self._company(priority, 1), cost)
         outlook = Outlook(before_s, stay_s, spare_s)
         found = objection(self._policy, outlook, self.foresight.margin)
         if found is None:
@@ -202,14 +202,17 @@ class Reception(Generic[P]):
         # With nothing in work it is not asked either: it could never learn that it is wrong.
         if not self._pace.trusted or self._line.idle:
             return None
-        stay_s = self._pace.run_s(self._company(len(new)), max(item.cost for item in new))
+        company = self._company(item.priority, len(new))
+        stay_s = self._pace.run_s(company, max(item.cost for item in new))
         share_s = sum(item.share_s for item in new) / self._workers
         before_s = self._line.running_s / self._workers + self.queue_s(item.priority)
         return Outlook(before_s, max(stay_s, share_s), spare_s)
 
-    def _company(self, arriving: int) -> int:
-        """How many may run together, if so many come while these wait: a worker's share of all."""
-        return ceil((len(self._line) + arriving) * LATECOMERS / self._workers)
+    def _company(self, priority: Priority, arriving: int) -> int:
+        """How many may run together, if so many come while these wait: a worker's share of all.
+        Bulk and interactive items never do."""
+        waiting = self._line.waiting(priority)
+        return ceil((waiting + arriving) * LATECOMERS / self._workers)
 
     def _joins(self, item: QueuedItem[P], claim: Claim, priority: Priority) -> bool:
         if item.priority == "bulk" and priority == "interactive":

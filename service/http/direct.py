@@ -115,8 +115,6 @@ class DirectExchange(Exchange):
         """More of the body."""
         if self.response_complete:
             return  # refused: nobody needs the rest
-        if self.response_complete:
-            return  # refused: nobody needs the rest
         self._size += len(chunk)
         if self._size > self.body_limit:
             self.break_off(too_large(self.body_limit))

@@ -28,6 +28,7 @@ class ReadingProtocol(HttpToolsProtocol):
 
     max_head_bytes = 64 << 10
     limits = Limits()
+    body_limit = 0  # of the request whose head was taken
 
     head_began_s: float | None = None
     idle_since_s: float | None = None
@@ -51,7 +52,7 @@ class ReadingProtocol(HttpToolsProtocol):
         """The body that is being received will not come to a good end."""
         raise NotImplementedError
 
-    def end_with(self, refusal: Refusal) -> None:
+    def end_with(self, refusal: Refusal | ServiceError) -> None:
         """What comes now is no request: say why, once all answers that are due are given."""
         raise NotImplementedError
 
@@ -63,9 +64,8 @@ class ReadingProtocol(HttpToolsProtocol):
         self._feed(data)
         if self.inside and not self.in_head:
             self._wire_bytes += len(data)
-            most_bytes = self.limits.body_limit(self.url.partition(b"?")[0].decode("latin-1"))
-            if self._wire_bytes > WIRE_FACTOR * most_bytes + WIRE_BYTES:
-                self.break_off(too_large(most_bytes))
+            if self._wire_bytes > WIRE_FACTOR * self.body_limit + WIRE_BYTES:
+                self.break_off(too_large(self.body_limit))
         # Only what belongs to one head for sure is counted: a chunk may also end a body.
         elif awaited_since_s is not None and self.head_began_s == awaited_since_s:
             self._head_bytes += len(data)

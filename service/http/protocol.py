@@ -16,7 +16,8 @@ from uvicorn.server import ServerState
 
 from service.errors import InvalidInput, ServiceError
 from service.http.acceptor import Acceptor
-from service.http.answers import AnswerWriter, StandingHeaders
+from service.http.answers import AnswerWriter, StandingHeaders, unsent
+from service.http.asgi import SCOPE_KEY, AsgiExchange
 from service.http.direct import DirectExchange
 from service.http.edge import Edge, Refused, TurnedAway
 from service.http.errors import Refusal, problem_of
@@ -53,8 +54,8 @@ class HeadLimitProtocol(ReadingProtocol):
 
     between = True
     leaving = False
-    last_words: Refusal | None = None
-    unread: tuple[int, float] | None = None  # bytes, and since when they are not fewer
+    last_words: Refusal | ServiceError | None = None
+    unread: tuple[int, float] | None = None  # bytes, and since when they are as many
     turn: Turn | None = None
 
     # What arrives
@@ -120,7 +121,7 @@ class HeadLimitProtocol(ReadingProtocol):
             self._go_the_long_way()
         else:
             self._go_the_short_way(route, query)
-        if self.leaving:
+        if self.leaving or self.parser.get_method() == b"CONNECT":  # which never ends
             self.cycle.keep_alive = False
 
     def _go_the_long_way(self) -> None:
@@ -129,6 +130,7 @@ class HeadLimitProtocol(ReadingProtocol):
         self.url, self.headers, self.expect_100_continue = url, headers, expects
         self.scope["headers"] = headers
         HttpToolsProtocol.on_headers_complete(self)
+        self.body_limit = self.limits.body_limit(self.scope["path"])
 
     def _go_the_short_way(self, route: DirectRoute, query: bytes) -> None:
         exchange = DirectExchange(
@@ -139,6 +141,7 @@ class HeadLimitProtocol(ReadingProtocol):
             keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
             expects_continue=self.expect_100_continue,
         )
+        self.body_limit = exchange.body_limit
         waits = self.cycle is not None and not self.cycle.response_complete
         self.cycle = exchange  # type: ignore[assignment]
         if waits:
@@ -171,10 +174,20 @@ class HeadLimitProtocol(ReadingProtocol):
         cycle = self.cycle
         if isinstance(cycle, DirectExchange):
             cycle.break_off(reason)
-        elif cycle is self.turn and cycle is not None and not cycle.response_started:
-            self._say_last(reason, counted=True)
+        elif self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()  # it waits for its turn, and is told then
+            self.end_with(reason)
         else:
+            cycle.keep_alive = False
+            # its task was to begin before
+            self.loop.call_soon(self._interrupt, cycle, reason)
+
+    def _interrupt(self, cycle: RequestResponseCycle, reason: Refusal | ServiceError) -> None:
+        exchange: AsgiExchange | None = cycle.scope.get(SCOPE_KEY)  # type: ignore[assignment]
+        if cycle.response_started or exchange is None:
             self.transport.close()
+        else:
+            exchange.interrupt(reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears of it at once."""
@@ -281,12 +294,12 @@ class HeadLimitProtocol(ReadingProtocol):
         if not (self.flow.write_paused or self.transport.is_closing()):
             self.unread = None
             return False
-        size = self.transport.get_write_buffer_size()
-        if self.unread is None or size < self.unread[0]:
+        size = self.transport.get_write_buffer_size() + unsent(self.transport)
+        if self.unread is None or size != self.unread[0]:
             self.unread = (size, now_s)
         return now_s - self.unread[1] > STUCK_S
 
-    def end_with(self, refusal: Refusal) -> None:
+    def end_with(self, refusal: Refusal | ServiceError) -> None:
         """Say why, once all answers that are due are given, and close."""
         self.head_began_s = None
         if self._is_busy or self.pipeline:
@@ -295,11 +308,10 @@ class HeadLimitProtocol(ReadingProtocol):
         else:
             self._say_last(refusal)
 
-    def _say_last(self, error: Refusal | ServiceError, *, counted: bool = False) -> None:
-        """`counted`: the request has its outcome elsewhere."""
+    def _say_last(self, error: Refusal | ServiceError) -> None:
         if self.transport.is_closing():
             return
-        if self.edge is None or counted or not self.inside:  # who sent nothing made no request
+        if self.edge is None or not self.inside:  # who sent nothing made no request
             problem, name = problem_of(error), new_request_id()
             turned = TurnedAway(problem.status, name, problem.lines, problem.body(name))
         else:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from service.batching.batcher import Batcher
+from service.batching.cost import Parts
 from service.errors import Overloaded
 from tests.batching.doubles import GatedRunner, Recorder, turn
-from tests.batching.known import FAR, ONE_BY_ONE, busy, submitted
+from tests.batching.known import FAR, ONE_BY_ONE, Known, busy, submitted
 
 MakeBatcher = Callable[..., Batcher[int, Any]]
 
@@ -90,3 +91,18 @@ async def test_who_brings_several_is_told_how_many(
         await batcher.submit_many([5, 6], deadline=FAR)
     runner.open()
     await asyncio.gather(*tasks)
+
+
+async def test_bulk_is_no_company_that_makes_others_late(
+    make_batcher: MakeBatcher, runner: GatedRunner
+) -> None:
+    batcher = make_batcher(max_batch_size=32, latency=Known(Parts(row_s=1.0)))
+    tasks = await busy(batcher, runner)
+    tasks += [submitted(batcher, part, priority="bulk") for part in range(1, 11)]
+    await turn()
+    assert batcher.refusal("interactive", 20.0) is None
+    assert isinstance(batcher.refusal("bulk", 20.0), Overloaded)
+    tasks.append(asyncio.create_task(batcher.submit(11, deadline=batcher._clock() + 20.0)))
+    await turn()
+    runner.open()
+    assert len(await asyncio.gather(*tasks)) == 12

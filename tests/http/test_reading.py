@@ -6,6 +6,7 @@ import time
 import orjson
 import pytest
 
+from service.http.answers import unsent
 from service.http.limits import Limits
 from service.http.parsing import WIRE_BYTES, WIRE_FACTOR
 from service.http.protocol import STUCK_S
@@ -191,6 +192,70 @@ async def test_a_client_that_reads_slowly_is_not(site: Site) -> None:
         connection.end_if_late(now_s + STUCK_S + 1)
         assert len((await reading)[2]) == 8 << 20
         client.writer.close()
+
+
+async def test_an_answer_that_grows_while_its_reader_is_behind_is_no_standstill(site: Site) -> None:
+    async with serving(Limits(body_bytes=8 << 20)) as large:
+        client = await Client.to(large)
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.send("/echo", bytes(6 << 20))
+        await until(lambda: large.count("ok") == 1)
+        connection, now_s = large.connection, time.monotonic()
+        connection.end_if_late(now_s)
+        connection.transport.write(bytes(1 << 20))  # as the last event of a stream does
+        connection.end_if_late(now_s + STUCK_S + 1)
+        assert large.server.server_state.connections
+        assert not connection.transport.is_closing()
+        connection.end_if_late(now_s + 2 * STUCK_S + 2)
+        await until(lambda: not large.server.server_state.connections)
+        client.writer.close()
+
+
+async def test_what_the_kernel_hands_over_counts_as_read(site: Site, client: Client) -> None:
+    client.send("/wait", b"a")
+    await until(lambda: bool(site.waiting))
+    assert unsent(site.connection.transport) == 0
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    site.connection.transport.write(bytes(16 << 20))
+    await until(lambda: unsent(site.connection.transport) > 0)
+    site.connection.transport.abort()
+
+
+@pytest.mark.parametrize("target", ["/echo", "http://x/echo", "/%65cho"])
+async def test_a_path_has_one_limit_however_it_is_written(target: str) -> None:
+    body = bytes(2 * WIRE_BYTES)
+    limits = Limits(body_bytes=LIMIT, body_bytes_of={"/echo": len(body)})
+    async with serving(limits) as site:
+        client = await Client.to(site)
+        client.send(target, body)
+        assert (await client.read())[0] == 200
+        client.writer.close()
+
+
+@pytest.mark.parametrize("path", ["/echo", "/other"])
+async def test_a_broken_body_waits_for_the_answers_before_it(
+    site: Site, client: Client, path: str
+) -> None:
+    client.send("/wait", b"a")
+    await until(lambda: bool(site.waiting))
+    client.send(path, b"nonsense\r\n", "transfer-encoding: chunked")
+    await until(lambda: site.connection.inside and not site.connection.in_head)
+    await asyncio.sleep(0.01)  # until it was read
+    site.waiting[0].set_result(b"done")
+    assert (await client.read())[::2] == (200, b"done")
+    assert (await client.read())[0] == 400
+    assert await client.is_closed()
+    assert (site.count("ok"), site.count("client_error"), site.in_flight) == (1, 1, 0)
+
+
+async def test_a_request_that_is_broken_off_is_counted_as_what_it_was_told(
+    site: Site, client: Client
+) -> None:
+    fields = ("transfer-encoding: chunked", "x-request-id: mine")
+    client.send("/other", b"nonsense\r\n", *fields)
+    status, headers, _ = await client.read()
+    assert (status, headers["x-request-id"], headers["connection"]) == (400, "mine", "close")
+    assert (site.count("client_error"), site.count("cancelled"), site.in_flight) == (1, 0, 0)
 
 
 async def test_who_connects_while_the_server_leaves_is_not_waited_for(site: Site) -> None:
