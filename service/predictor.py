@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from itertools import takewhile
+from dataclasses import dataclass
 from typing import Any
 
 from service.batching.policy import Priority
@@ -51,27 +51,57 @@ async def predict(
 
 
 class Growing:
-    """Tells how far each text is: all of its parts up to the first that is not complete."""
+    """Tells how far each text is: all of its parts up to the first that is not complete.
+
+    A listener is told all of the text that is known, so it is told again when that has grown by a
+    sixteenth: all that it hears is then no more than some seventeen times the text.
+    """
 
     def __init__(self, counts: Sequence[int], listener: Progress) -> None:
         self._listener = listener
         self._places = [(item, part) for item, n in enumerate(counts) for part in range(n)]
-        self._known: list[list[str]] = [[""] * count for count in counts]
-        self._complete: list[list[bool]] = [[False] * count for count in counts]
-        self._told = [""] * len(counts)
+        self._texts = [_Text([""] * count, [False] * count) for count in counts]
 
     def __call__(self, number: int, known: Any) -> None:
         """The part of this number has its answer, or is known so far."""
         if isinstance(known, Exception):
             return  # the call ends with it
         item, part = self._places[number]
-        self._complete[item][part] = not isinstance(known, str)
-        self._known[item][part] = known if isinstance(known, str) else known.text
-        complete = sum(1 for _ in takewhile(bool, self._complete[item]))
-        text = "".join(self._known[item][: complete + 1])
-        if text != self._told[item]:
-            self._told[item] = text
-            self._listener(item, text)
+        text = self._texts[item]
+        if isinstance(known, str):
+            text.known[part] = known
+        else:
+            text.known[part], text.complete[part] = known.text, True
+        if text.has_grown():
+            self._listener(item, text.tell())
+
+
+@dataclass(slots=True)
+class _Text:
+    """What is known of the parts of one text, and how much of it was told, in characters."""
+
+    known: list[str]
+    complete: list[bool]
+    first_open: int = 0
+    before_it: int = 0
+    told: int = 0
+
+    def has_grown(self) -> bool:
+        """Whether there is so much more that it is worth telling."""
+        count = len(self.known)
+        while self.first_open < count and self.complete[self.first_open]:
+            self.before_it += len(self.known[self.first_open])
+            self.first_open += 1
+        if self.first_open == count:
+            return self.before_it > self.told
+        grown = self.before_it + len(self.known[self.first_open]) - self.told
+        return grown >= max(1, self.told // 16)
+
+    def tell(self) -> str:
+        """All of it."""
+        text = "".join(self.known[: self.first_open + 1])
+        self.told = len(text)
+        return text
 
 
 def _split(live: LiveModel, items: Sequence[Any]) -> list[Sequence[Any]]:

@@ -191,6 +191,17 @@ def test_what_did_not_change_is_not_told_again() -> None:
     assert told == [(0, "same")]
 
 
+def test_a_long_text_is_told_as_a_sum_that_grows_as_it_does() -> None:
+    words = [f"word{number} " for number in range(3000)]
+    hears, told = growing(len(words))
+    for number, word in enumerate(words):
+        hears(number, word[:3])
+        hears(number, Answer(word))
+    whole = "".join(words)
+    assert told[-1] == (0, whole)
+    assert len(whole) * 10 < sum(len(text) for _, text in told) < len(whole) * 18
+
+
 def test_an_error_is_told_by_the_call_itself() -> None:
     hears, told = growing(1)
     hears(0, InferenceFailed("gone"))

@@ -76,10 +76,10 @@ def tab_separated(path: Path, problems: list[DataProblem]) -> Records:
 
 
 class _Feed:
-    """Hands lines to the CSV reader and remembers where the present record began."""
+    """Hands lines to the CSV reader and remembers the numbers of the present record's lines."""
 
     def __init__(self, lines: Iterable[tuple[int, str]]) -> None:
-        self.record_line: int | None = None
+        self.record_lines: list[int] = []
         self._lines = iter(lines)
 
     def __iter__(self) -> Iterator[str]:
@@ -87,8 +87,7 @@ class _Feed:
 
     def __next__(self) -> str:
         number, line = next(self._lines)
-        if self.record_line is None:
-            self.record_line = number
+        self.record_lines.append(number)
         return line + "\n"
 
 
@@ -103,16 +102,20 @@ def comma_separated(path: Path, problems: list[DataProblem]) -> Records:
     # strict: an open quote is an error, where otherwise it swallows the rest of the file
     reader = csv.reader(feed, delimiter=max(DELIMITERS, key=first[1].count), strict=True)
     while True:
-        feed.record_line = None
+        feed.record_lines.clear()
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            problems.append(DataProblem(path, feed.record_line, f"is not CSV: {error}"))
+            start, *lost = feed.record_lines
+            problems.append(DataProblem(path, start, f"is not CSV: {error}"))
+            # an open quote swallows lines that may each have been a row, so each counts
+            reason = f"is lost with the record of line {start}, which is not CSV"
+            problems.extend(DataProblem(path, line, reason) for line in lost)
             continue
         if fields:
-            yield Record(feed.record_line or 0, fields)
+            yield Record(feed.record_lines[0], fields)
 
 
 def json_objects(

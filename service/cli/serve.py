@@ -14,7 +14,7 @@ from service.runtime.threads import available_cpus
 from service.settings import SETTINGS, Settings
 
 GPU_DEVICE = Path("/dev/nvidiactl")
-WORKER_BYTES = 512 << 20  # nearly twice what a process with the published models takes
+WORKER_BYTES = 1 << 30  # the published models take a third of it, one of the largest images half
 
 
 def run(options: argparse.Namespace) -> int:

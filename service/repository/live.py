@@ -8,7 +8,7 @@ from typing import Any
 from model_zoo.manifest import Manifest, Precision
 from model_zoo.manifest import Task as TaskName
 from service.batching.batcher import Batcher
-from service.errors import InferenceFailed
+from service.errors import Cancelled, InferenceFailed
 from service.metrics import ModelMetrics, Stage
 from service.repository.self_test import SelfTestReport
 from service.repository.watching import watch_answer, watch_texts
@@ -43,7 +43,7 @@ class Engine:
         """
         answers: list[Any] = [None] * len(parts)
         began_s = time.perf_counter()
-        features = self._preprocess(parts, answers)
+        features = self._preprocess(parts, answers, abort)
         ready_s = time.perf_counter()
         self._metrics.stage_took(self._first, ready_s - began_s)
         if not features:
@@ -59,10 +59,14 @@ class Engine:
         self._metrics.stage_took("postprocess", time.perf_counter() - ran_s)
         return answers
 
-    def _preprocess(self, parts: Sequence[Any], answers: list[Any]) -> dict[int, Any]:
+    def _preprocess(
+        self, parts: Sequence[Any], answers: list[Any], abort: Abort | None
+    ) -> dict[int, Any]:
         """Features by place; where a part has none, its error is put into `answers`."""
         features: dict[int, Any] = {}
         for place, part in enumerate(parts):
+            if abort is not None and abort.is_set():  # a few bytes can be an image of half a second
+                raise Cancelled("nobody waits for this answer any more")
             try:
                 found = self._task.preprocess(part)
                 self._runner.check(found)

@@ -28,6 +28,8 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 MAX_RUN_LENGTH_PIXELS = 4_000_000  # Pillow unpacks these in Python
 _RUN_LENGTH = (1, 2)
+_RUN_LENGTH_SPARE = 65_536  # bytes for headers and jumps
+_KEY_SCALES = {"L;2": 85, "L;4": 17}  # what Pillow multiplies grey of few bits by
 
 
 class Format(NamedTuple):
@@ -115,4 +117,20 @@ def open_image(data: bytes, entry: Format) -> ImageFile:
                 f"A BMP with run-length compression may have {MAX_RUN_LENGTH_PIXELS:,} pixels at "
                 f"most, this one has {width:,} x {height:,}. Send it as PNG or JPEG."
             )
+        # two bytes a pixel and for the end of a row; pairs that add no pixel take time all the same
+        if len(data) > 2 * (width + 1) * height + _RUN_LENGTH_SPARE:
+            raise InvalidInput(
+                "The BMP has far more run lengths than pixels, so it is damaged. "
+                "Save it again as PNG or JPEG."
+            )
+    if entry.name == "PNG":
+        _scale_key(image)
     return image
+
+
+def _scale_key(image: ImageFile) -> None:
+    """Bring the transparent grey to 8 bits; Pillow does so with the pixels only."""
+    key = image.info.get("transparency")
+    scale = _KEY_SCALES.get(str(image.tile[0].args)) if image.tile else None
+    if scale and isinstance(key, int):
+        image.info["transparency"] = (key & 255 // scale) * scale

@@ -5,6 +5,7 @@ from PIL import Image
 from PIL.Image import Transpose
 
 _ORIENTATION = 0x0112  # the EXIF tag
+MAX_EXIF_BYTES = 65_536  # as much as a JPEG can hold in one piece; Pillow reads it in Python
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -21,10 +22,17 @@ _FROM_16_BIT = np.round(np.arange(65_536) / 257).astype(np.uint8)
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8, of a loaded image; 1 when it has none that can be read."""
     try:
+        if _has_long_exif(image):
+            return 1
         value = image.getexif().get(_ORIENTATION, 1)
         return value if value in _UPRIGHT else 1
     except Exception:  # damaged EXIF of any kind says nothing about the pixels
         return 1
+
+
+def _has_long_exif(image: Image.Image) -> bool:
+    as_hex = image.info.get("Raw profile type exif", "")  # in texts of PNG, by ImageMagick
+    return max(len(image.info.get("exif", b"")), len(as_hex) // 2) > MAX_EXIF_BYTES
 
 
 def swaps_sides(turn: int) -> bool:

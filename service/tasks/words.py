@@ -96,7 +96,8 @@ class KnownWords:
         for word, each in zip(new, read, strict=True):
             learnt[word] = array("q", each.ids).tobytes()  # half of numpy's time
         self._known.update(learnt)
-        self._held += sum(map(len, learnt.values())) // ID_BYTES
+        # a word without ids takes room too
+        self._held += sum(max(1, len(ids) // ID_BYTES) for ids in learnt.values())
         return learnt
 
 

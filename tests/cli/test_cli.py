@@ -233,9 +233,9 @@ def test_a_variant_that_cannot_be_opened_fails_and_the_others_answer_for_themsel
         (2, 8192, False, 2),
         (16, 32768, False, 16),
         (16, 32768, True, 1),
-        (16, 4096, False, 8),
-        (2, 1024, False, 2),
-        (2, 1023, False, 1),
+        (16, 8192, False, 8),
+        (2, 2048, False, 2),
+        (2, 2047, False, 1),
         (2, 256, False, 1),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.errors import InferenceFailed, InvalidInput
+from service.errors import Cancelled, InferenceFailed, InvalidInput
 from service.metrics import Metrics
 from service.repository.live import Engine
 from service.runtime.session import Abort
@@ -41,6 +41,17 @@ class Task:
 
     def join(self, raw: str, predictions: Sequence[str]) -> str:
         return " ".join(predictions)
+
+
+class Withdrawn:
+    """An abort that is set after so many looks."""
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+
+    def is_set(self) -> bool:
+        self._looks -= 1
+        return self._looks < 0
 
 
 class Runner:
@@ -117,3 +128,15 @@ def test_each_stage_is_timed() -> None:
     for stage in ("tokenize", "inference", "postprocess"):
         labels = {"model": "m", "stage": stage}
         assert registry.get_sample_value("slipway_stage_duration_seconds_count", labels) == 1
+
+
+def test_a_batch_that_nobody_waits_for_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(Task, "preprocess", lambda self, part: read.append(part))
+    runner = Runner()
+    engine, _ = make_engine(runner)
+    with pytest.raises(Cancelled):
+        engine.predict_batch(["a", "b", "c"], Withdrawn(looks=2))  # type: ignore[arg-type]
+    assert (read, runner.batches) == (["a", "b"], [])
