@@ -1,6 +1,7 @@
 """How long a model takes by the shape of its batch, measured once before the first request."""
 
 import time
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -8,7 +9,8 @@ from model_zoo.manifest import Manifest, TextInput, TranslationInput
 from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel
 from service.batching.pace import StreamPace
-from service.repository.warm_up import EXAMPLES
+from service.errors import ServiceError
+from service.repository.warm_up import EXAMPLES, large_picture
 from service.runtime.runner import Runner
 from service.tasks.registry import AnyTask
 
@@ -47,7 +49,17 @@ def measure_batches(
             part = _part(task, manifest, length)
             for size in sizes:
                 model.measured(size, task.cost(part), _fastest(task, runner, [part] * size))
+        if manifest.task == "image-classification":
+            _measure_large(model, task, runner, max_batch_size)
     return model
+
+
+def _measure_large(model: LatencyModel, task: AnyTask, runner: Runner, most: int) -> None:
+    """Small images alone would not tell that large ones take longer."""
+    part = large_picture()
+    with suppress(ServiceError):  # where none so large is read
+        for size in sorted({1, min(2, most)}):
+            model.measured(size, task.cost(part), _fastest(task, runner, [part] * size))
 
 
 def measure_stream(task: AnyTask, runner: Runner, manifest: Manifest, most: int) -> StreamPace:

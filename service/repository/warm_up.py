@@ -1,7 +1,9 @@
 """The first runs of a model: they prove that it answers, and pay what only first runs pay."""
 
 from base64 import b64decode
+from struct import pack
 from typing import Any
+from zlib import compress, crc32
 
 from model_zoo.manifest import Manifest
 from model_zoo.manifest import Task as TaskName
@@ -12,6 +14,7 @@ from service.tasks.base import TranslationText
 PIXEL = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 )
+LARGE_SIDE = 1000
 SENTENCE = "One sentence is enough to warm up."
 EXAMPLES: dict[TaskName, Any] = {
     "image-classification": PIXEL,
@@ -19,6 +22,17 @@ EXAMPLES: dict[TaskName, Any] = {
     "translation": TranslationText(SENTENCE, beam=1),
 }
 LARGEST_BATCH = 8
+
+
+def large_picture() -> bytes:
+    """A PNG of a million grey pixels, in a kilobyte."""
+    rows = (b"\0" + bytes(LARGE_SIDE)) * LARGE_SIDE
+    head = pack(">IIBBBBB", LARGE_SIDE, LARGE_SIDE, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        pack(">I", len(data)) + name + data + pack(">I", crc32(name + data))
+        for name, data in chunks
+    )
 
 
 def warm_up(engine: Engine, manifest: Manifest, max_batch_size: int) -> None:

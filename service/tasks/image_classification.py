@@ -12,6 +12,8 @@ from service.tasks.images import ImageLimits, ImageReader
 from service.tasks.probabilities import is_uncertain, softmax
 
 FEW_LABELS = 64  # up to here plain Python sorts faster than numpy begins
+# What takes as long to read as a small image takes in all, or a few times that.
+PIXELS_A_COST, BYTES_A_COST = 250_000, 128 << 10
 _PROBABILITY = itemgetter(1)
 
 
@@ -53,7 +55,9 @@ class ImageClassification:
         return self._reader.read(part)
 
     def cost(self, part: bytes) -> int:
-        return 1
+        """1 for a small image; a few bytes can be one that takes half a second to unpack."""
+        by_bytes = len(part) // BYTES_A_COST
+        return 1 + max(by_bytes, self._reader.pixels_at_a_glance(part) // PIXELS_A_COST)
 
     def least_cost(self, raw: bytes) -> int:
         return 1

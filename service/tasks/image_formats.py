@@ -41,6 +41,11 @@ class Format(NamedTuple):
     is_sane: Callable[[bytes], bool] = bool
 
 
+class _Jpeg(JpegImageFile):
+    def _read_dpi_from_exif(self) -> None:
+        """Nobody asks for the DPI, and to look for it in long EXIF takes Pillow seconds."""
+
+
 def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(signatures)
 
@@ -57,7 +62,7 @@ def _is_avif(head: bytes) -> bool:
 
 
 _BUILT: tuple[tuple[Format, bool], ...] = (
-    (Format("JPEG", _starts(b"\xff\xd8\xff"), JpegImageFile, jpeg_is_sane), True),
+    (Format("JPEG", _starts(b"\xff\xd8\xff"), _Jpeg, jpeg_is_sane), True),
     (Format("PNG", _starts(b"\x89PNG\r\n\x1a\n"), PngImageFile, png_is_sane), True),
     (Format("WebP", _is_webp, WebPImageFile), bool(features.check("webp"))),
     (Format("GIF", _starts(b"GIF87a", b"GIF89a"), GifImageFile, gif_is_sane), True),

@@ -1,4 +1,4 @@
-"""Tells whether a file's headers are of a sensible number of pieces.
+"""Tells whether a file's headers are of a sensible number of pieces, and what size they promise.
 
 Pillow reads headers in Python, piece by piece, and a file can hold millions of them. These walks
 only hop from one to the next and give up early.
@@ -9,6 +9,7 @@ MAX_JPEG_SEGMENTS = 1_000
 MAX_JPEG_JUNK_BYTES = 65_536  # between two segments
 
 _START_OF_SCAN = 0xDA
+_MOST_BOXES = 4096  # bytes of an AVIF before it tells its size
 _FILL = (0x00, 0xFF)
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xDA)))
 _GIF_EXTENSION = 0x21
@@ -65,3 +66,39 @@ def jpeg_is_sane(data: bytes) -> bool:
         else:
             position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
     return False
+
+
+def declared_pixels(data: bytes) -> int:
+    """The pixels that a file of a packed format says it has, at a glance; 0 where none are told.
+
+    A JPEG is not asked: it is unpacked at a fraction of its size, in a time that goes by its bytes.
+    """
+    if data.startswith(b"\x89PNG"):
+        width, height = data[16:20], data[20:24]
+        return int.from_bytes(width, "big") * int.from_bytes(height, "big")
+    if data.startswith(b"GIF8"):
+        return int.from_bytes(data[6:8], "little") * int.from_bytes(data[8:10], "little")
+    if data.startswith(b"BM"):
+        width, height = data[18:22], data[22:26]
+        upward = int.from_bytes(height, "little", signed=True)
+        return int.from_bytes(width, "little") * abs(upward)
+    if data[8:12] == b"WEBP":
+        return _webp_pixels(data)
+    if data[4:8] == b"ftyp":
+        place = data.find(b"ispe", 0, _MOST_BOXES)
+        if place >= 0:
+            width, height = data[place + 8 : place + 12], data[place + 12 : place + 16]
+            return int.from_bytes(width, "big") * int.from_bytes(height, "big")
+    return 0
+
+
+def _webp_pixels(data: bytes) -> int:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, height = data[24:27], data[27:30]
+        return (1 + int.from_bytes(width, "little")) * (1 + int.from_bytes(height, "little"))
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (1 + (bits & 0x3FFF)) * (1 + (bits >> 14 & 0x3FFF))
+    bits = int.from_bytes(data[26:30], "little")
+    return (bits & 0x3FFF) * (bits >> 16 & 0x3FFF)

@@ -18,6 +18,7 @@ from model_zoo.manifest import ImageInput
 from service.errors import InvalidInput, PayloadTooLarge, ServiceError
 from service.tasks import jpeg
 from service.tasks.image_formats import open_image, recognise
+from service.tasks.image_headers import declared_pixels
 from service.tasks.image_modes import orientation, swaps_sides, to_eight_bit, upright
 
 FILTERS = {
@@ -60,6 +61,11 @@ class ImageReader:
     def takes_short_way(self, data: bytes) -> bool:
         """Whether this is a plain JPEG of the wanted size, which takes microseconds to read."""
         return jpeg.is_of_size(data, self._size)
+
+    def pixels_at_a_glance(self, data: bytes) -> int:
+        """How many pixels will be unpacked, as far as the first bytes tell; 0 for more than may."""
+        pixels = declared_pixels(data)
+        return pixels if pixels <= self._limits.max_pixels else 0
 
     def pixels(self, data: bytes) -> NDArray[np.uint8]:
         """The image as RGB bytes, [H, W, C], upright and of the wanted size; may be read-only.

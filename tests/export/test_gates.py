@@ -142,6 +142,19 @@ def test_every_item_runs_alone_and_in_batches_of_every_size() -> None:
     assert calls[5:] == [[0, 1], [2, 3], [4], [0, 1, 2, 3], [4]]
 
 
+def test_few_items_are_repeated_until_the_largest_batch_is_full() -> None:
+    calls: list[list[object]] = []
+
+    def run(items: Sequence[object]) -> list[Answer]:
+        calls.append(list(items))
+        return alone(items)
+
+    found = InvarianceGate(0, 1.0, sizes=(2, 5)).check("fp32", run, range(2))
+    assert calls[:2] == [[0], [1]]
+    assert calls[2:] == [[0, 1], [0, 1], [0], [0, 1, 0, 1, 0]]
+    assert found.items == 2
+
+
 def test_invariance_fails_when_one_item_of_a_batch_moves() -> None:
     def run(items: Sequence[object]) -> list[Answer]:
         rows = alone(items)

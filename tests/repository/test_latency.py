@@ -7,8 +7,10 @@ import pytest
 
 from model_zoo.manifest import Limits, Manifest, TextInput
 from service.batching.cost import LatencyModel
+from service.errors import PayloadTooLarge
 from service.repository import latency
 from service.repository.latency import measure_batches, measure_stream, shapes_of
+from service.repository.warm_up import large_picture
 from service.runtime.runner import Runner
 from service.tasks.registry import AnyTask
 from service.tasks.sentiment import CHARACTERS_PER_TOKEN
@@ -118,8 +120,20 @@ def test_a_text_stops_growing_where_the_cost_does(runner: TimedRunner) -> None:
     assert model.batches == 3
 
 
-def test_images_are_measured_at_one_length(runner: TimedRunner) -> None:
+def test_images_are_measured_at_one_length_and_a_few_large_ones(runner: TimedRunner) -> None:
     measure_batches(cast("AnyTask", FakeTask()), cast("Runner", runner), image_model()[0], 32)
+    assert [size for size, _ in runner.runs] == [1, 1, 8, 8, 32, 32, 1, 1, 2, 2]
+    assert {length for _, length in runner.runs[6:]} == {len(large_picture())}
+
+
+def test_where_no_large_image_is_read_small_ones_are_enough(runner: TimedRunner) -> None:
+    class Small(FakeTask):
+        def preprocess(self, part: Any) -> Any:
+            if part == large_picture():
+                raise PayloadTooLarge("Send a smaller one.")
+            return part
+
+    measure_batches(cast("AnyTask", Small()), cast("Runner", runner), image_model()[0], 32)
     assert [size for size, _ in runner.runs] == [1, 1, 8, 8, 32, 32]
 
 

@@ -1,10 +1,16 @@
+import io
 import struct
 import zlib
+from typing import Any
+
+import pytest
+from PIL import Image
 
 from service.tasks.image_headers import (
     MAX_JPEG_JUNK_BYTES,
     MAX_JPEG_SEGMENTS,
     MAX_PIECES,
+    declared_pixels,
     gif_is_sane,
     jpeg_is_sane,
     png_is_sane,
@@ -78,3 +84,20 @@ def test_a_file_that_ends_early_is_left_to_the_reader() -> None:
         b"\xff\xd8\x00",
     ):
         assert jpeg_is_sane(data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "WEBP", "AVIF"])
+@pytest.mark.parametrize("more", [{}, {"lossless": True}, {"exif": b"Exif\0\0MM\0*\0\0\0\x08"}])
+def test_pixels_are_told_at_a_glance(kind: str, more: dict[str, Any]) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (300, 200)).save(file, kind, **(more if kind == "WEBP" else {}))
+    assert declared_pixels(file.getvalue()) == 60_000
+
+
+def test_a_bitmap_may_stand_on_its_head() -> None:
+    assert declared_pixels(b"BM" + bytes(16) + struct.pack("<ii", 3, -200)) == 600
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG", b"GIF8", b"BM", b"\xff\xd8\xff", b"....ftyp"])
+def test_where_no_size_is_told_there_are_no_pixels(data: bytes) -> None:
+    assert declared_pixels(data) == 0

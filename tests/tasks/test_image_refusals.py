@@ -181,6 +181,19 @@ def test_a_big_bmp_with_run_lengths_is_refused() -> None:
         READER.pixels(bytes(header))
 
 
+def _bmp_with_run_lengths(runs: bytes) -> bytes:
+    header = bytearray(file_of(Image.new("P", (4, 4)), "BMP")[:-16])
+    header[30:34] = (1).to_bytes(4, "little")
+    return bytes(header) + runs
+
+
+def test_a_bmp_whose_run_lengths_add_no_pixels_is_refused() -> None:
+    four_rows = b"\x04\x01\x00\x00" * 4
+    assert READER.pixels(_bmp_with_run_lengths(four_rows)).shape == (32, 32, 3)
+    with pytest.raises(InvalidInput, match="more run lengths than pixels"):
+        READER.pixels(_bmp_with_run_lengths(b"\x04\x01" * 40_000 + four_rows))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
 def test_random_damage_gives_a_picture_or_a_clear_refusal(kind: str) -> None:
     rng = np.random.default_rng(7)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, features
 from PIL.ImageFile import ImageFile
 
+from service.tasks.image_modes import MAX_EXIF_BYTES
 from service.tasks.images import ImageReader, decode
 from tests.tasks.samples import file_of, image_input, normalised, picture
 
@@ -26,6 +27,17 @@ def pixels(image: Image.Image, kind: str = "PNG", **options: object) -> NDArray[
     """What the reader makes of this image at its own size."""
     data = file_of(image, kind, **options)
     return reader(*image.size).pixels(data).astype(np.int16)
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A file drawn by hand, of the kinds that Pillow does not write."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in (*chunks, (b"IEND", b""))
+    )
 
 
 def difference(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
@@ -157,6 +169,26 @@ def test_an_orientation_that_does_not_exist_is_ignored() -> None:
     assert difference(found, np.asarray(picture())) <= 16
 
 
+def long_exif(kind: str) -> bytes:
+    """A picture with so long an EXIF block that it is not worth reading."""
+    exif, plain = bytes(MAX_EXIF_BYTES + 1), file_of(picture(), kind)
+    if kind == "PNG":
+        block = struct.pack(">I", len(exif)) + b"eXIf" + exif
+        return plain[:33] + block + struct.pack(">I", zlib.crc32(b"eXIf" + exif)) + plain[33:]
+    # in pieces, which Pillow joins; without JFIF's header it would look there for the DPI
+    parts = [b"Exif\0\0" + part for part in (exif[:40_000], exif[40_000:])]
+    blocks = [b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts]
+    return plain[:2] + b"".join(blocks) + plain[20:]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_long_exif_is_not_read(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+    monkeypatch.setattr(Image.Exif, "load", lambda _, data: asked.append(data))
+    assert reader(24, 24).pixels(long_exif(kind)).shape == (24, 24, 3)
+    assert not asked
+
+
 def test_transparent_parts_show_white() -> None:
     image = Image.new("RGBA", (4, 4), (200, 0, 0, 255))
     image.putpixel((0, 0), (1, 2, 3, 0))
@@ -191,6 +223,16 @@ def test_a_transparent_colour_of_a_plain_image_shows_white() -> None:
     assert pixels(grey, transparency=7).tolist() == [[WHITE, [8] * 3]]
 
 
+@pytest.mark.parametrize(("bits", "row"), [(1, b"\x40"), (2, b"\x10"), (4, b"\x01")])
+def test_a_transparent_grey_of_few_bits_shows_white(bits: int, row: bytes) -> None:
+    data = png_of(
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", 1)),
+        (b"IDAT", zlib.compress(b"\x00" + row)),  # 0 and 1
+    )
+    assert reader(2, 1).pixels(data).tolist() == [[[0, 0, 0], WHITE]]
+
+
 def test_sixteen_bits_are_scaled_not_cut() -> None:
     values = np.array([[0, 128, 129, 257, 32768, 65535]], np.uint16)
     found = pixels(Image.fromarray(values))
@@ -204,19 +246,11 @@ def test_sixteen_bits_with_a_transparent_value_show_white() -> None:
 
 
 def test_sixteen_bit_colours_with_a_transparent_one_show_white() -> None:
-    # drawn by hand, as Pillow writes no such file
     row = struct.pack(">x6H", 0x1234, 0x5678, 0x9ABC, 0x2234, 0x5678, 0x9ABC)
-    data = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in (
-            (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)),
-            (b"tRNS", struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)),
-            (b"IDAT", zlib.compress(row)),
-            (b"IEND", b""),
-        )
+    data = png_of(
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)),
+        (b"tRNS", struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)),
+        (b"IDAT", zlib.compress(row)),
     )
     assert reader(2, 1).pixels(data).tolist() == [[WHITE, [0x22, 0x56, 0x9A]]]
 

@@ -301,6 +301,15 @@ def test_a_word_may_have_no_ids_at_all() -> None:
     assert reader.asked == ["uh", "a", "dog"]
 
 
+def test_words_without_ids_are_forgotten_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "MOST", 2)
+    known, reader = spying()
+    reader.silent |= {"uh", "oh", "eh"}
+    for text in ("uh oh", "eh a", "dog", "uh"):
+        known.ids(text)
+    assert reader.asked == ["uh", "oh", "eh", "a", "dog", "uh"]
+
+
 def test_words_that_another_thread_puts_aside_meanwhile_are_still_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -112,12 +112,16 @@ def test_a_record_of_several_lines_is_reported_by_its_first(tmp_path: Path) -> N
     assert [problem.line for problem in data.problems] == [4]
 
 
-def test_an_open_quote_is_reported_and_swallows_nothing_silently(tmp_path: Path) -> None:
-    content = 'text,label\na,pos\nb,neg\nc,pos\nd,neg\n"open,pos\nlost,neg\n'
-    data = load_labelled_texts(write(tmp_path / "a.csv", content), max_bad_share=0.5)
+def test_every_line_that_an_open_quote_swallows_is_reported(tmp_path: Path) -> None:
+    content = 'text,label\na,pos\nb,neg\nc,pos\nd,neg\n"open,pos\nlost,neg\nlost,pos\n'
+    path = write(tmp_path / "a.csv", content)
+    data = load_labelled_texts(path, max_bad_share=0.5)
     assert len(data.rows) == 4
-    assert [problem.line for problem in data.problems] == [6]
+    assert [problem.line for problem in data.problems] == [6, 7, 8]
     assert "is not CSV" in data.problems[0].reason
+    assert "lost with the record of line 6" in data.problems[1].reason
+    with pytest.raises(DatasetUnreadable, match="3 of 7 rows"):
+        load_labelled_texts(path, max_bad_share=0.2)
 
 
 def test_characters_after_a_closing_quote_are_reported(tmp_path: Path) -> None:
