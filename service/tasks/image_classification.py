@@ -57,6 +57,8 @@ class ImageClassification:
     def cost(self, part: bytes) -> int:
         """1 for a small image; a few bytes can be one that takes half a second to unpack."""
         by_bytes = len(part) // BYTES_A_COST
+        if part[:1] == b"\xff":  # a JPEG, of which big ones are unpacked at a fraction
+            return 1 + by_bytes
         return 1 + max(by_bytes, self._reader.pixels_at_a_glance(part) // PIXELS_A_COST)
 
     def least_cost(self, raw: bytes) -> int:

@@ -69,10 +69,7 @@ def jpeg_is_sane(data: bytes) -> bool:
 
 
 def declared_pixels(data: bytes) -> int:
-    """The pixels that a file of a packed format says it has, at a glance; 0 where none are told.
-
-    A JPEG is not asked: it is unpacked at a fraction of its size, in a time that goes by its bytes.
-    """
+    """The pixels that a file says it has, at a glance; 0 where none are told, as by a JPEG."""
     if data.startswith(b"\x89PNG"):
         width, height = data[16:20], data[20:24]
         return int.from_bytes(width, "big") * int.from_bytes(height, "big")
