@@ -143,6 +143,13 @@ class Floor:
     largest_loss: float
 
 
+def better_than_guessing(labels: NDArray[np.int64], factor: float) -> float:
+    """So many times the share of the most frequent class, but no more than halfway to perfect:
+    where one class is frequent, nothing is that many times as good."""
+    guess = float(np.bincount(labels).max() / len(labels))
+    return min(factor * guess, (1 + guess) / 2)
+
+
 @dataclass(frozen=True)
 class AccuracyGate:
     """Every floor is measured, reached, and nearly reached by fp32's own figure."""

@@ -12,7 +12,14 @@ from export.candidate import Candidate, answer_of, draft
 from export.console import Story
 from export.convert.half import half_variant
 from export.convert.image_graph import image_graph
-from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.gates import (
+    AccuracyGate,
+    Answer,
+    Floor,
+    InvarianceGate,
+    ParityGate,
+    better_than_guessing,
+)
 from export.golden import with_self_test
 from export.networks.cnn import ResNet
 from export.networks.mlp import Mlp
@@ -193,9 +200,7 @@ def _floor(data: ImageData) -> Floor:
     """Own or few data: better than always naming the most frequent class."""
     if data.is_public:
         return PUBLIC_FLOOR
-    guess = float(np.bincount(data.test.labels).max() / len(data.test))
-    # at most halfway to perfect: where one class is frequent, no model is 1.3 times as good
-    at_least = min(1.3 * guess, (1 + guess) / 2)
+    at_least = better_than_guessing(data.test.labels, 1.3)
     return Floor(data.name, "accuracy", at_least=at_least, largest_loss=0.05)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 
@@ -14,7 +13,14 @@ from export.console import Story
 from export.convert.half import half_variant
 from export.convert.text_graph import text_graph
 from export.datasets.rows import LabelledTexts
-from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.gates import (
+    AccuracyGate,
+    Answer,
+    Floor,
+    InvarianceGate,
+    ParityGate,
+    better_than_guessing,
+)
 from export.golden import with_self_test
 from export.networks.text import TextNetwork
 from export.options import Options
@@ -191,12 +197,6 @@ def _examination(network: TextNetwork | None, data: SentimentData, test: TestSpl
 def _own_floors(data: SentimentData) -> tuple[Floor, ...]:
     """Own or few data: better than always naming the most frequent class."""
     return tuple(
-        Floor(title, "accuracy", at_least=_better_than_guessing(rows), largest_loss=0.05)
+        Floor(title, "accuracy", better_than_guessing(rows.labels, 1.05), largest_loss=0.05)
         for title, rows in data.test
     )
-
-
-def _better_than_guessing(rows: LabelledTexts) -> float:
-    guess = float(np.bincount(rows.labels).max() / len(rows))
-    # at most halfway to perfect: where nearly all are of one class, 1.05 times as good is above 1
-    return min(1.05 * guess, (1 + guess) / 2)

@@ -253,9 +253,8 @@ class Line(Generic[P]):
             return "bulk"
         return "interactive"
 
-    def _choose(self, most: int | None, why: ReleaseReason) -> Taken[P]:
-        """Remove and return a batch, one that nothing but company could make larger as `why` says.
-        Items that are late are dropped: their timer answers them."""
+    def _choose(self, most: int | None, partial: ReleaseReason) -> Taken[P]:
+        """Remove and return a batch. Items that are late are dropped: their timer answers them."""
         turn = self._turn_of()
         if turn == "bulk" and most is not None:
             most = max(1, most - self._policy.join_size)
@@ -272,11 +271,12 @@ class Line(Generic[P]):
             # Guided self-scheduling (Polychronopoulos and Kuck 1987): no worker is idle while
             # another has everything.
             share=-(-len(self._items[turn]) // self._workers),
+            partial=partial,
         )
         batch = [fresh[place] for place in choice.places]
         for item in batch:
             self._remove(item)
-        return Taken(batch, why if choice.reason in ("age", "idle") else choice.reason)
+        return Taken(batch, choice.reason)
 
     def _fresh(self, turn: Priority) -> list[QueuedItem[P]]:
         now_s = self._clock()

@@ -99,6 +99,7 @@ class BatchPolicy:
         run_s: RunSeconds | None = None,
         spare_s: float = float("inf"),
         share: int | None = None,
+        partial: ReleaseReason = "idle",
     ) -> Choice:
         """Who of the oldest items run together; `costs` are theirs, oldest first.
 
@@ -106,13 +107,14 @@ class BatchPolicy:
         items of nearest cost, older ones first, because in one tensor all are padded to the
         longest; with `run_s` only as long as joining is cheaper for a newcomer than a batch of its
         own kind, and as the oldest still has its answer within `spare_s`. `most` bounds a batch
-        that has less room than usual, `share` one that would leave other workers nothing.
+        that has less room than usual, `share` one that would leave other workers nothing. `partial`
+        is the reason where nothing but company could make it larger.
         """
         size = self.max_batch_size if most is None else min(most, self.max_batch_size)
         if not costs:
             return Choice((), "idle")
         if len(costs) == 1:  # as on every quiet server: nothing to weigh
-            return Choice((0,), self._reason(1, size, 1))
+            return Choice((0,), "full" if size == 1 else partial)
         order = _by_nearness(costs) if len(set(costs)) > 1 else range(len(costs))
         share = len(costs) if share is None else min(share, len(costs))
         count = min(size, share)
@@ -121,12 +123,8 @@ class BatchPolicy:
             in_time = _in_time([costs[place] for place in order[:count]], run_s, spare_s)
             if in_time < count:
                 return Choice(sorted(order[:in_time]), "deadline")
-        return Choice(sorted(order[:count]), self._reason(count, size, share))
-
-    def _reason(self, count: int, size: int, share: int) -> ReleaseReason:
-        if count == size or count < share:
-            return "full"
-        return "age" if self.max_queue_delay_s > 0.0 else "idle"
+        is_full = count == size or count < share
+        return Choice(sorted(order[:count]), "full" if is_full else partial)
 
 
 def _by_nearness(costs: Sequence[int]) -> Sequence[int]:

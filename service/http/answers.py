@@ -2,9 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from fcntl import ioctl
-from struct import unpack
-from termios import TIOCOUTQ
 from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -16,18 +13,6 @@ HEAD = b"%b%b%bcontent-length: %d\r\nx-request-id: %b\r\nx-content-type-options:
 STREAM_HEAD = b"%b%b%bx-request-id: %b\r\nx-content-type-options: nosniff\r\n%b\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
 CLOSE = b"connection: close\r\n"
-
-
-def unsent(transport: asyncio.Transport) -> int:
-    """How many bytes the kernel holds that the client has not taken, where the system tells."""
-    connection = transport.get_extra_info("socket")
-    if connection is None or connection.fileno() < 0:
-        return 0
-    try:
-        (count,) = unpack("i", ioctl(connection.fileno(), TIOCOUTQ, bytes(4)))
-    except OSError:  # not here, or no longer
-        return 0
-    return int(count)
 
 
 class Signature(Protocol):

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from service.errors import InvalidInput, ServiceError
 from service.http.acceptor import Acceptor
-from service.http.answers import AnswerWriter, StandingHeaders, unsent
+from service.http.answers import AnswerWriter, StandingHeaders
 from service.http.asgi import SCOPE_KEY, AsgiExchange
 from service.http.direct import DirectExchange
 from service.http.edge import Edge, Refused, TurnedAway
@@ -26,10 +26,10 @@ from service.http.heads import Heads, KnownHead
 from service.http.limits import Limits
 from service.http.parsing import ReadingProtocol
 from service.http.routes import DirectRoute, direct_routes
+from service.http.standstill import Standstill
 
 SWEEP_S = 1.0
 LINGER_S = 0.2
-STUCK_S = 30.0  # a client that reads nothing of its answers for so long is given up
 LATE = Refusal(HTTPStatus.REQUEST_TIMEOUT, "The head did not arrive in time; send it again.")
 
 Turn = RequestResponseCycle | DirectExchange
@@ -55,7 +55,7 @@ class HeadLimitProtocol(ReadingProtocol):
     between = True
     leaving = False
     last_words: Refusal | ServiceError | None = None
-    unread: tuple[int, float] | None = None  # bytes, and since when they are as many
+    standstill: Standstill
     turn: Turn | None = None
 
     # What arrives
@@ -66,6 +66,7 @@ class HeadLimitProtocol(ReadingProtocol):
         self.answers = AnswerWriter(
             transport, self.flow, StandingHeaders(self.server_state), self.on_response_complete
         )
+        self.standstill = Standstill()
         self.head_began_s = time.monotonic()
         if self.acceptor is not None:
             self.acceptor.connected()
@@ -290,14 +291,10 @@ class HeadLimitProtocol(ReadingProtocol):
             self.turn.give_up_body(now_s)
 
     def _is_stuck(self, now_s: float) -> bool:
-        """Whether the client has read nothing for long of what it was sent."""
-        if not (self.flow.write_paused or self.transport.is_closing()):
-            self.unread = None
-            return False
-        size = self.transport.get_write_buffer_size() + unsent(self.transport)
-        if self.unread is None or size != self.unread[0]:
-            self.unread = (size, now_s)
-        return now_s - self.unread[1] > STUCK_S
+        if self.flow.write_paused or self.transport.is_closing():
+            return self.standstill.lasts(self.transport, now_s)
+        self.standstill.forget()
+        return False
 
     def end_with(self, refusal: Refusal | ServiceError) -> None:
         """Say why, once all answers that are due are given, and close."""

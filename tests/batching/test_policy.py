@@ -6,6 +6,7 @@ import pytest
 
 from service.batching.cost import Parts
 from service.batching.policy import BatchPolicy, Choice
+from service.metrics import ReleaseReason
 from tests.batching.known import Known
 
 POLICY = BatchPolicy(max_batch_size=4, max_queue_size=10, max_queue_delay_s=0.02)
@@ -132,11 +133,11 @@ def test_rules_that_make_no_sense_are_refused(rules: dict[str, float]) -> None:
 SECONDS = Known(Parts(fixed_s=1.0, cell_s=0.125)).seconds  # 1 s, and 1 s more per 8 tokens
 
 
-def choose(costs: Sequence[int], *, spare_s: float = 1e6, delay_s: float = 0.0) -> Choice:
-    policy = BatchPolicy(
-        max_batch_size=4, max_queue_size=100, look_ahead=8, max_queue_delay_s=delay_s
-    )
-    return policy.choose(costs, run_s=SECONDS, spare_s=spare_s)
+def choose(
+    costs: Sequence[int], *, spare_s: float = 1e6, partial: ReleaseReason = "idle"
+) -> Choice:
+    policy = BatchPolicy(max_batch_size=4, max_queue_size=100, look_ahead=8)
+    return policy.choose(costs, run_s=SECONDS, spare_s=spare_s, partial=partial)
 
 
 @pytest.mark.parametrize(
@@ -196,27 +197,26 @@ def test_a_deadline_counts_the_padding_of_those_who_would_come_along() -> None:
 
 
 @pytest.mark.parametrize(
-    ("costs", "delay_s", "reason"),
+    ("costs", "partial", "reason"),
     [
-        ([], 0.0, "idle"),
-        ([8], 0.0, "idle"),
-        ([8], 0.1, "age"),
-        ([8, 8, 8], 0.0, "idle"),
-        ([8, 8, 8], 0.1, "age"),
-        ([8] * 4, 0.0, "full"),
-        ([8] * 9, 0.1, "full"),
-        ([400, 8, 8], 0.1, "full"),  # of its kind there are no more
+        ([], "idle", "idle"),
+        ([8], "idle", "idle"),
+        ([8], "age", "age"),
+        ([8, 8, 8], "deadline", "deadline"),
+        ([8, 8, 8], "age", "age"),
+        ([8] * 4, "idle", "full"),
+        ([8] * 9, "age", "full"),
+        ([400, 8, 8], "age", "full"),  # of its kind there are no more
     ],
 )
 def test_a_batch_says_why_it_is_not_larger(
-    costs: Sequence[int], delay_s: float, reason: str
+    costs: Sequence[int], partial: ReleaseReason, reason: str
 ) -> None:
-    assert choose(costs, delay_s=delay_s).reason == reason
+    assert choose(costs, partial=partial).reason == reason
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.1])
-def test_where_one_makes_a_batch_every_batch_is_full(delay_s: float) -> None:
-    policy = BatchPolicy(max_batch_size=1, max_queue_size=9, max_queue_delay_s=delay_s)
+def test_where_one_makes_a_batch_every_batch_is_full() -> None:
+    policy = BatchPolicy(max_batch_size=1, max_queue_size=9)
     assert policy.choose([8]) == Choice((0,), "full")
     assert policy.choose([8, 8]) == Choice([0], "full")
 
@@ -224,7 +224,7 @@ def test_where_one_makes_a_batch_every_batch_is_full(delay_s: float) -> None:
 def test_a_run_with_little_room_takes_no_more_than_fit() -> None:
     assert list(POLICY.choose([5] * 9, 2).places) == [0, 1]
     assert POLICY.choose([5] * 9, 2).reason == "full"
-    assert POLICY.choose([5], 2) == Choice((0,), "age")
+    assert POLICY.choose([5], 2) == Choice((0,), "idle")
     assert POLICY.choose([5], 1) == Choice((0,), "full")
     assert list(POLICY.choose([5] * 9, 50).places) == [0, 1, 2, 3]
 
@@ -248,8 +248,8 @@ def test_newcomers_join_together_unless_nobody_joined_for_a_while(
 
 
 def test_a_share_leaves_the_rest_to_other_workers() -> None:
-    assert POLICY.choose([1, 1, 1], share=2) == Choice([0, 1], "age")
-    assert POLICY.choose([1, 1, 1], share=9) == Choice([0, 1, 2], "age")
+    assert POLICY.choose([1, 1, 1], share=2) == Choice([0, 1], "idle")
+    assert POLICY.choose([1, 1, 1], share=9) == Choice([0, 1, 2], "idle")
     assert POLICY.choose([1] * 6, share=5).reason == "full"
 
 

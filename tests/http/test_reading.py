@@ -6,53 +6,11 @@ import time
 import orjson
 import pytest
 
-from service.http.answers import unsent
 from service.http.limits import Limits
 from service.http.parsing import WIRE_BYTES, WIRE_FACTOR
-from service.http.protocol import STUCK_S
 from tests.http.site import LIMIT, Client, Site, serving, until
 
 pytestmark = pytest.mark.anyio
-
-OFFER = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQC")
-
-
-@pytest.mark.parametrize("path", ["/echo", "/other"])
-async def test_an_offer_of_another_protocol_is_not_heard(
-    site: Site, client: Client, path: str
-) -> None:
-    for _ in range(2):  # the connection stays
-        client.send(path, b"ping", *OFFER)
-        status, headers, body = await client.read()
-        assert (status, body) == (200, b"ping" if path == "/echo" else b"long")
-        assert "connection" not in headers
-
-
-async def test_a_body_behind_an_offer_is_never_a_request(site: Site, client: Client) -> None:
-    body = b"POST /other HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
-    client.send("/echo", b"", *OFFER, f"content-length: {len(body)}")
-    await until(lambda: site.in_flight == 1)
-    client.writer.write(body)
-    assert (await client.read())[2] == body
-    assert site.long_way == 0
-
-
-async def test_what_is_piped_behind_an_offer_has_its_answer(site: Site, client: Client) -> None:
-    for number in range(40):
-        client.send("/echo", b"%d" % number, *OFFER)
-    assert [(await client.read())[2] for _ in range(40)] == [b"%d" % n for n in range(40)]
-
-
-async def test_close_is_heard_beside_an_offer(site: Site, client: Client) -> None:
-    client.send("/echo", b"ping", "connection: upgrade, close", "upgrade: h2c")
-    assert (await client.read())[1]["connection"] == "close"
-    assert await client.is_closed()
-
-
-async def test_a_tunnel_is_refused(site: Site, client: Client) -> None:
-    client.send("example.com:443", method="CONNECT")
-    assert (await client.read())[0] == 400
-    assert await client.is_closed()
 
 
 async def test_trailers_are_read_over(site: Site, client: Client) -> None:
@@ -160,65 +118,6 @@ async def test_a_body_that_waits_is_kept_up_to_its_limit(site: Site, client: Cli
     assert not waiting._chunks  # type: ignore[attr-defined]
     site.waiting[0].set_result(b"done")
     assert [(await client.read())[0] for _ in range(2)] == [200, 413]
-
-
-async def test_a_client_that_reads_nothing_is_given_up(site: Site) -> None:
-    async with serving(Limits(body_bytes=8 << 20)) as large:
-        client = await Client.to(large)
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        client.send("/echo", bytes(8 << 20))
-        await until(lambda: large.count("ok") == 1)
-        connection, now_s = large.connection, time.monotonic()
-        connection.end_if_late(now_s)
-        connection.end_if_late(now_s + STUCK_S)
-        assert large.server.server_state.connections
-        connection.end_if_late(now_s + STUCK_S + 1)
-        await until(lambda: not large.server.server_state.connections)
-        client.writer.close()
-
-
-async def test_a_client_that_reads_slowly_is_not(site: Site) -> None:
-    async with serving(Limits(body_bytes=8 << 20)) as large:
-        client = await Client.to(large)
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        client.send("/echo", bytes(8 << 20))
-        await until(lambda: large.count("ok") == 1)
-        connection, now_s = large.connection, time.monotonic()
-        connection.end_if_late(now_s)
-        before = connection.transport.get_write_buffer_size()
-        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
-        reading = asyncio.ensure_future(client.read())
-        await until(lambda: connection.transport.get_write_buffer_size() < before)
-        connection.end_if_late(now_s + STUCK_S + 1)
-        assert len((await reading)[2]) == 8 << 20
-        client.writer.close()
-
-
-async def test_an_answer_that_grows_while_its_reader_is_behind_is_no_standstill(site: Site) -> None:
-    async with serving(Limits(body_bytes=8 << 20)) as large:
-        client = await Client.to(large)
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        client.send("/echo", bytes(6 << 20))
-        await until(lambda: large.count("ok") == 1)
-        connection, now_s = large.connection, time.monotonic()
-        connection.end_if_late(now_s)
-        connection.transport.write(bytes(1 << 20))  # as the last event of a stream does
-        connection.end_if_late(now_s + STUCK_S + 1)
-        assert large.server.server_state.connections
-        assert not connection.transport.is_closing()
-        connection.end_if_late(now_s + 2 * STUCK_S + 2)
-        await until(lambda: not large.server.server_state.connections)
-        client.writer.close()
-
-
-async def test_what_the_kernel_hands_over_counts_as_read(site: Site, client: Client) -> None:
-    client.send("/wait", b"a")
-    await until(lambda: bool(site.waiting))
-    assert unsent(site.connection.transport) == 0
-    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    site.connection.transport.write(bytes(16 << 20))
-    await until(lambda: unsent(site.connection.transport) > 0)
-    site.connection.transport.abort()
 
 
 @pytest.mark.parametrize("target", ["/echo", "http://x/echo", "/%65cho"])
