@@ -93,8 +93,6 @@ class HeadLimitProtocol(ReadingProtocol):
         """Whether that was one whole request of the short way; its head may come again."""
         if not isinstance(cycle, DirectExchange) or not (cycle.keep_alive and cycle.body_complete):
             return False
-        if not data.startswith(b"POST " + cycle.raw_path):
-            return False  # what came before it belonged to another one
         try:
             asked = cycle.asked()
         except InvalidInput:
@@ -179,7 +177,6 @@ class HeadLimitProtocol(ReadingProtocol):
             self.pipeline.popleft()  # it waits for its turn, and is told then
             self.end_with(reason)
         else:
-            cycle.keep_alive = False
             # its task was to begin before
             self.loop.call_soon(self._interrupt, cycle, reason)
 

@@ -18,11 +18,5 @@ def new_parser(protocol: object) -> httptools.HttpRequestParser:
 
 def head_without_offer(method: bytes, url: bytes, version: str, fields: Fields) -> bytes:
     """The bytes of the head without what it offers."""
-    lines = [b"%b %b HTTP/%b" % (method, url, version.encode())]
-    for name, value in fields:
-        if name == b"connection":
-            tokens = [token.strip() for token in value.split(b",")]
-            value = b", ".join(token for token in tokens if token.lower() not in OFFERS)
-        if name not in OFFERS and (value or name != b"connection"):
-            lines.append(b"%b: %b" % (name, value))
-    return b"\r\n".join((*lines, b"", b""))
+    kept = (b"%b: %b" % field for field in fields if field[0] not in OFFERS)
+    return b"\r\n".join((b"%b %b HTTP/%b" % (method, url, version.encode()), *kept, b"", b""))

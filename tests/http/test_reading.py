@@ -45,7 +45,7 @@ async def test_a_body_in_tiny_pieces_is_kept_in_few(client: Client) -> None:
         pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
         client.send("/echo", pieces, "transfer-encoding: chunked")
         await until(lambda: site.in_flight == 1 and site.turn._size == len(body))
-        assert len(site.turn._chunks) < 10
+        assert [len(chunk) for chunk in site.turn._chunks] == [1024] * 4
         client.writer.write(b"0\r\n\r\n")
         assert (await client.read())[2] == body
         client.writer.close()
@@ -100,6 +100,7 @@ async def test_a_body_has_its_time_from_when_it_is_read(site: Site, client: Clie
     await until(lambda: bool(site.connection.pipeline))
     waiting, _ = site.connection.pipeline[0]
     waiting.began_s -= 1000  # type: ignore[attr-defined]
+    waiting._turn_s -= 1000  # type: ignore[attr-defined]
     site.waiting[0].set_result(b"done")
     assert (await client.read())[2] == b"done"
     await until(lambda: site.connection.turn is waiting)
@@ -140,6 +141,7 @@ async def test_a_broken_body_waits_for_the_answers_before_it(
     client.send(path, b"nonsense\r\n", "transfer-encoding: chunked")
     await until(lambda: site.connection.inside and not site.connection.in_head)
     await asyncio.sleep(0.01)  # until it was read
+    site.connection.data_received(b"and more nonsense\r\n")
     site.waiting[0].set_result(b"done")
     assert (await client.read())[::2] == (200, b"done")
     assert (await client.read())[0] == 400
@@ -166,6 +168,19 @@ async def test_who_connects_while_the_server_leaves_is_not_waited_for(site: Site
     assert await quiet.is_closed()
     for client in (quiet, asking):
         client.writer.close()
+
+
+async def test_a_server_that_stops_tells_who_comes_late() -> None:
+    async with serving(Limits()) as site:
+        assert not site.server._protocol.server_leaves
+    assert site.server._protocol.server_leaves
+
+
+async def test_who_sent_nothing_made_no_request(site: Site, client: Client) -> None:
+    await until(lambda: bool(site.server.server_state.connections))
+    site.connection.end_if_late(time.monotonic() + 999)
+    assert (await client.read())[0] == 408
+    assert site.count("client_error") == 0
 
 
 async def test_a_body_cannot_teach_what_another_head_means(site: Site) -> None:

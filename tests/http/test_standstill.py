@@ -65,6 +65,17 @@ async def test_a_client_that_reads_slowly_is_not(behind: Behind) -> None:
     assert len((await reading)[2]) == SIZE
 
 
+async def test_who_read_all_begins_anew(behind: Behind) -> None:
+    now_s = time.monotonic()
+    behind.connection.end_if_late(now_s)
+    behind.reads()
+    await behind.client.read()
+    behind.connection.end_if_late(now_s + 1)
+    behind.connection.flow.write_paused = True
+    behind.connection.end_if_late(now_s + STUCK_S + 1)
+    assert not behind.connection.transport.is_closing()
+
+
 async def test_an_answer_that_grows_while_its_reader_is_behind_is_no_standstill(
     behind: Behind,
 ) -> None:

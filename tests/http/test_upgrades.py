@@ -45,3 +45,9 @@ async def test_a_tunnel_is_refused(site: Site, client: Client) -> None:
     client.send("example.com:443", method="CONNECT")
     assert (await client.read())[0] == 400
     assert await client.is_closed()
+
+
+async def test_behind_an_odd_tunnel_nothing_is_read(site: Site, client: Client) -> None:
+    client.send("http", method="CONNECT")
+    client.writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert (await client.read_all()).count(b"HTTP/1.1 ") == 1
