@@ -27,9 +27,10 @@ def newest(models: Path, task: TaskName) -> PublishedModel:
 
 
 def open_model(
-    published: PublishedModel, precision: Precision | None = None
+    published: PublishedModel, precision: Precision | None = None, *, in_one_piece: bool = False
 ) -> tuple[AnyTask, Runner]:
-    """Its task, and its variant for this machine on one thread."""
+    """Its task, and its variant for this machine on one thread; `in_one_piece` runs the whole
+    network where the service would run parts of it."""
     manifest = published.manifest
     usable = usable_providers()
     choice = choose_variant(
@@ -39,5 +40,6 @@ def open_model(
         features=cpu_features(),
         precision=precision,
     )
-    graphs = {graph.role: published.read(graph.file) for graph in choice.variant.graphs}
+    wanted = [g for g in choice.variant.graphs if g.role == "model" or not in_one_piece]
+    graphs = {graph.role: published.read(graph.file) for graph in wanted}
     return make_task(manifest, published.read), make_runner(manifest, graphs, threads=1)

@@ -1,7 +1,8 @@
 """Tokenizes texts, sorts them by length and runs them in batches: the offline ideal.
 
 A child process: asked for `seconds` and `batch_size`, it tells the texts a second. It tokenizes by
-the tokenizers library, or with `by_words` as the service does, which looks known words up.
+the tokenizers library, or with `by_words` as the service does, which looks known words up. It runs
+the network in one piece, or with `side_by_side` as the service does, which cuts it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ SORTED = 512  # texts at once
 def main() -> None:
     """Answer until the input ends."""
     published = newest(Path(sys.argv[1]), "text-classification")
-    task, runner = open_model(published)
+    task, cut = open_model(published)
+    _, whole = open_model(published, in_one_piece=True)
     tokenizer = Tokenizer.from_buffer(published.read("tokenizer.json"))
     most = published.manifest.preprocessing.max_tokens  # type: ignore[union-attr]
     texts, source = feeling_texts(int(sys.argv[2]))
@@ -35,8 +37,10 @@ def main() -> None:
         (found,) = tokenizer.encode_batch_fast([text])
         return Encoding(np.array(found.ids[:most], np.int64), len(found.ids) > most)
 
-    def answer(seconds: float, batch_size: int, *, by_words: bool = False) -> dict[str, object]:
-        done = 0
+    def answer(
+        seconds: float, batch_size: int, *, by_words: bool = False, side_by_side: bool = False
+    ) -> dict[str, object]:
+        done, runner = 0, cut if side_by_side else whole
         began_s = time.perf_counter()
         while not done or time.perf_counter() - began_s < seconds:
             some = islice(following, SORTED)

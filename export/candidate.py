@@ -38,6 +38,8 @@ FILE_NAMES: dict[Role, str] = {
     "encoder": "encoder_model",
     "decoder": "decoder_model",
     "shortlist": "shortlist_model",
+    "reader": "reader_model",
+    "head": "head_model",
 }
 PROVIDERS: dict[Precision, tuple[Provider, ...]] = {
     "fp32": ("cpu", "cuda", "tensorrt", "openvino"),
@@ -93,11 +95,17 @@ class Candidate:
     files: Mapping[str, bytes]
     evidence: dict[Precision, Evidence] = field(default_factory=dict)
 
-    def open(self, precision: Precision, threads: int = 1) -> OpenedVariant:
-        """The variant as the service would open it, on the CPU."""
+    def open(
+        self, precision: Precision, threads: int = 1, *, in_one_piece: bool = False
+    ) -> OpenedVariant:
+        """The variant as the service would open it, on the CPU; `in_one_piece` its whole graph
+        where the service would run parts of it."""
+        graphs = self.graphs[precision]
+        if in_one_piece:
+            graphs = {"model": graphs["model"]}
         return OpenedVariant(
             make_task(self.manifest, self.files.__getitem__, OWN_LIMITS),
-            make_runner(self.manifest, self.graphs[precision], threads=threads),
+            make_runner(self.manifest, graphs, threads=threads),
             precision,
         )
 

@@ -11,6 +11,7 @@ from export.datasets.errors import DatasetMissing
 from export.gates import GateFailed
 from export.options import Options, OtherRun
 from export.recipes.judging import Gates, Reexamination, answers_of, at_temperature
+from export.recipes.pieces import compare_pieces, is_cut
 from export.training import NothingLearnt
 from export.transfer.errors import TransferError
 from model_zoo.catalog import Catalog
@@ -55,6 +56,8 @@ def check(options: Options, name: str, version: int | None, story: Story) -> lis
         opened = candidate.open(variant.precision)
         rows.append(_golden_row(candidate, variant, opened))
         rows += _gate_rows(variant, opened, again)
+        if is_cut(candidate, variant.precision):
+            rows.append(_pieces_row(candidate, variant.precision, again))
         measured = again.exam.measure(opened) if is_measured else ()
         reference = reference or measured
         rows += _accuracy_rows(variant, measured, reference, again)
@@ -173,6 +176,14 @@ def _gate_rows(variant: Variant, opened: OpenedVariant, again: Reexamination) ->
         return f"{found.max_abs_diff:.1e}, {found.agreement:.2%} of {found.items} the same"
 
     yield _judged(precision, "invariance", invariance)
+
+
+def _pieces_row(candidate: Candidate, precision: Precision, again: Reexamination) -> Row:
+    def pieces() -> str:
+        found = compare_pieces(candidate, precision, again.exam.items)
+        return f"{found.max_abs:.1e}, {found.agreement:.2%} of {found.items} the same"
+
+    return _judged(precision, "pieces", pieces)
 
 
 def _judged(variant: str, gate: str, run: Callable[[], str]) -> Row:

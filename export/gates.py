@@ -21,6 +21,10 @@ class ParityFailed(GateFailed):
     """The graph does not compute what the network computes."""
 
 
+class PiecesFailed(GateFailed):
+    """A network that is cut does not answer as it does in one piece."""
+
+
 class AccuracyFailed(GateFailed):
     """The variant is not good enough on the test split, or too much worse than fp32."""
 
@@ -92,6 +96,19 @@ class ParityGate:
             items=found.items,
             agreement=found.agreement,
         )
+
+
+@dataclass(frozen=True)
+class PiecesGate:
+    """Read piece by piece and side by side, as in one piece and alone."""
+
+    tolerance: float = 1e-4
+
+    def check(self, variant: str, whole: Sequence[Answer], cut: Sequence[Answer]) -> Difference:
+        found = compare(whole, cut)
+        name = f"{variant}: reader and head against the whole graph on {found.items} items"
+        _require(PiecesFailed, name, found, self.tolerance, 1.0)
+        return found
 
 
 @dataclass(frozen=True)

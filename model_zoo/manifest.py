@@ -60,14 +60,14 @@ MAX_FILE_BYTES = (1 << 31) - 1  # protobuf's own limit, and so a graph's
 
 Task = Literal["image-classification", "text-classification", "translation"]
 Precision = Literal["fp32", "int8", "fp16"]
-Role = Literal["model", "encoder", "decoder", "decoder_with_past", "shortlist"]
+Role = Literal["model", "encoder", "decoder", "decoder_with_past", "shortlist", "reader", "head"]
 Provider = Literal["cpu", "cuda", "tensorrt", "openvino"]
 DType = Literal["float32", "float16", "int64", "int32", "int8", "uint8", "bool"]
 
 # the sets of graphs that a model may have; Optimum's decoder may need two, ours a shortlist
 ROLES: dict[str, list[list[Role]]] = {
     "image-classification": [["model"]],
-    "text-classification": [["model"]],
+    "text-classification": [["model"], ["head", "model", "reader"]],
     "translation": [["decoder", "encoder"], ["decoder", "encoder", "shortlist"]],
     "optimum": [["decoder", "encoder"], ["decoder", "decoder_with_past", "encoder"]],
 }

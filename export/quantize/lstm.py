@@ -7,7 +7,8 @@ that there can be: a range that has them in it is the same whatever else is in i
 
 From c_t = f c_(t-1) + i g and h_t = o tanh(c_t), with gates between 0 and 1 and g between -1 and
 1 (Hochreiter and Schmidhuber 1997; Gers et al. 2000), follow |c_t| <= t and |h_t| <= tanh(t). A
-guard has all gates open and a g of 1 or of -1, so that it is that bound at every step.
+guard has all gates open and a g of 1 or of -1, and begins where tanh is 1 already, so that the
+range of the states is from -1 to 1 at every step, whenever a text began.
 
 Shapes: V tokens of the vocabulary, E embedding width, D hidden width, H the same with guards.
 """
@@ -28,6 +29,7 @@ Floats = NDArray[np.float32]
 GATES, CELL = 4, 3  # input, output, forget and cell gate, in ONNX's order
 GUARDS = 2
 OPEN = 40.0  # the bias of a gate whose sigmoid or tanh is 1 in float32
+SATED = 20.0  # a cell whose tanh is 1 in float32
 MULTIPLE = 8  # cells, so that each row of weights begins where vectors do
 # From -128 to 127 are 255 steps of 1: the bytes of a table are then taken as they are.
 LEAST, LARGEST = -128, 127
@@ -39,12 +41,15 @@ CELLS = ("lstm.weight", "lstm.recurrence", "lstm.bias")
 @dataclass(frozen=True)
 class GuardedLstm:
     """table int8 [V, E + 2], weight int8 [2, E + 2, 4 H], recurrence int8 [2, H, 4 H], both with
-    scales float32 [2, 4 H], bias float32 [2, 8 H]. Of H cells the first D are those of before."""
+    scales float32 [2, 4 H], bias float32 [2, 8 H], first states of cells and of what they give
+    float32 [2, 1, H]. Of H cells the first D are those of before."""
 
     table: NDArray[np.int8]
     weight: Int8Weights
     recurrence: Int8Weights
     bias: Floats
+    first_given: Floats
+    first_cell: Floats
 
     @property
     def hidden(self) -> int:
@@ -63,11 +68,15 @@ def with_guards(table_VE: Floats, weight: Floats, recurrence: Floats, bias: Floa
     table = np.empty((len(table_VE), embedding + GUARDS), np.int8)
     table[:, :embedding] = np.round(table_VE / scale_E)
     table[:, embedding:] = LEAST, LARGEST
+    bounds = np.zeros((len(bias), 1, hidden), np.float32)
+    bounds[..., cells : cells + GUARDS] = -1.0, 1.0
     return GuardedLstm(
         table,
         _packed(weight * scale_E, hidden, embedding + GUARDS),
         _packed(recurrence, hidden, hidden),
         _biases(bias, hidden),
+        bounds,
+        bounds * np.float32(SATED),
     )
 
 
@@ -108,6 +117,10 @@ def multiply_in_bytes(graph: onnx.GraphProto) -> None:
         "lstm.recurrence_scale": lstm.recurrence.scales,
         "lstm.zero_point": np.zeros_like(lstm.weight.scales, np.int8),
         "lstm.guarded_bias": lstm.bias,
+        "lstm.first_given": lstm.first_given,
+        "lstm.first_cell": lstm.first_cell,
+        "lstm.both": np.array([2], np.int64),
+        "lstm.hidden": np.array([lstm.hidden], np.int64),
         "lstm.row": np.array([0, 0, 2 * lstm.hidden], np.int64),
         HEAD: _wider_head(constants[HEAD], lstm.hidden),
     }
@@ -127,18 +140,25 @@ def _of_bytes(node: onnx.NodeProto, hidden: int) -> list[onnx.NodeProto]:
         return [found, helper.make_node("Cast", found.output, [made], to=TensorProto.FLOAT)]
     if node.op_type == "LSTM":
         weights = ["lstm.weight_int8", "lstm.recurrence_int8", "lstm.guarded_bias"]
-        lengths, neither_first_states_nor_peepholes = given[4], ["", "", ""]
+        lengths, no_peepholes = given[4], ""
         names = ("weight_scale", "zero_point", "recurrence_scale", "zero_point")
         scales = [f"lstm.{name}" for name in names]
+        first = [f"{made}_first_given", f"{made}_first_cell"]
         return [
+            helper.make_node("Shape", [given[0]], [f"{made}_texts"], start=1, end=2),
+            helper.make_node(
+                "Concat", ["lstm.both", f"{made}_texts", "lstm.hidden"], [f"{made}_states"], axis=0
+            ),
+            helper.make_node("Expand", ["lstm.first_given", f"{made}_states"], [first[0]]),
+            helper.make_node("Expand", ["lstm.first_cell", f"{made}_states"], [first[1]]),
             helper.make_node(
                 "DynamicQuantizeLSTM",
-                [given[0], *weights, lengths, *neither_first_states_nor_peepholes, *scales],
+                [given[0], *weights, lengths, *first, no_peepholes, *scales],
                 [made],
                 domain=CONTRIB,
                 hidden_size=hidden,
                 direction="bidirectional",
-            )
+            ),
         ]
     if node.op_type == "Reshape":  # the states of both directions, side by side
         return [helper.make_node("Reshape", [given[0], "lstm.row"], [made])]

@@ -28,6 +28,7 @@ from export.provenance import provenance
 from export.quantize.text import quantize_text
 from export.recipes.honesty import LabelledItems, TestSplits, calibrated, tell_doubts
 from export.recipes.judging import HALF_GATES, Examination, Gates, Reexamination, examine
+from export.recipes.pieces import in_pieces
 from export.recipes.sentiment_card import card
 from export.recipes.sentiment_data import SentimentData, load
 from export.recipes.sentiment_network import begin, settings
@@ -73,9 +74,11 @@ def make(options: Options) -> str:
     network, tokenizer, history, trained = _train(options, name, data, story)
     story.say("converting and quantizing")
     candidate = _candidate(options, name, data, network, tokenizer, history)
-    candidate = with_self_test(calibrated(candidate, _validation(data), story))
+    candidate = calibrated(candidate, _validation(data), story)
     test = _test(data)
-    examine(candidate, _gates(data), _examination(network, data, test), story)
+    exam = _examination(network, data, test)
+    candidate = with_self_test(in_pieces(candidate, exam.items, story))
+    examine(candidate, _gates(data), exam, story)
     tell_doubts(candidate, test, strange_texts(_card_rows(data).texts), story)
     public, begun = data.is_public, options.origin is not None
     page = card(candidate, test, history, network, trained, is_public=public, begun=begun)

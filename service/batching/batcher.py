@@ -64,6 +64,7 @@ class Batcher(Generic[P, R]):
         if isinstance(run, Streaming):
             pace = around.pace
         self.pace = pace
+        self.is_continuous = isinstance(run, Streaming)
         self.max_batch_size = policy.max_batch_size
         self.most_parts = policy.most_parts
         self._line: Line[P] = Line(policy, clock, pace, workers)
@@ -93,12 +94,12 @@ class Batcher(Generic[P, R]):
             return BatchWorker(run, desk, self.latency)
 
         self._inline: Inline[P] | None = None
-        if around.is_quick is not None and not isinstance(run, Streaming):
+        plain = _alone(run)
+        if around.is_quick is not None and plain is not None:
             # The turn is held around the run; answers need not travel.
             beside: Desk[P, R] = Desk(
                 self._line, clock, self._observer, self._checkout.settle, self._tell
             )
-            plain = run.unstopped() if isinstance(run, Stoppable) else run
             self._inline = Inline(
                 BatchWorker(plain, beside, self.latency),
                 beside,
@@ -277,3 +278,10 @@ class Batcher(Generic[P, R]):
 
     def _tell(self, item: QueuedItem[P], known: object) -> None:
         self._bridge.call(self._checkout.progressed, item, known)
+
+
+def _alone(run: RunBatch[P, R] | Stoppable[P, R] | Streaming[P, R]) -> RunBatch[P, R] | None:
+    """What answers one item at once, in the thread that calls; None for a model that cannot."""
+    if isinstance(run, Streaming):
+        return run.alone
+    return run.unstopped() if isinstance(run, Stoppable) else run

@@ -29,7 +29,9 @@ class BatchPolicy:
     """How many items may wait, how long a partial batch waits, and who goes with whom.
 
     `look_ahead` is how many waiting items are compared by cost to fill a batch; 0 keeps strict
-    order of arrival, which is right where all items cost the same. `join_size` and `join_delay_s`
+    order of arrival, which is right where all items cost the same. `is_padded` where a batch takes
+    as long as the longest of its items, so that like ones should run together; else the oldest do.
+    `join_size` and `join_delay_s`
     are for continuous batching: newcomers join a running model a few at a time, because starting
     them one by one costs more, unless nobody joined for `join_delay_s`; bulk items leave
     `join_size` places free for interactive ones. `bulk_every` is how many batches in a row may
@@ -43,6 +45,7 @@ class BatchPolicy:
     max_queue_delay_s: float = 0.0
     max_queue_s: float = float("inf")
     look_ahead: int = 0
+    is_padded: bool = True
     join_size: int = 4
     join_delay_s: float = 0.01
     bulk_every: int = 8
@@ -115,10 +118,11 @@ class BatchPolicy:
             return Choice((), "idle")
         if len(costs) == 1:  # as on every quiet server: nothing to weigh
             return Choice((0,), "full" if size == 1 else partial)
-        order = _by_nearness(costs) if len(set(costs)) > 1 else range(len(costs))
+        is_mixed = self.is_padded and len(set(costs)) > 1
+        order = _by_nearness(costs) if is_mixed else range(len(costs))
         share = len(costs) if share is None else min(share, len(costs))
         count = min(size, share)
-        if run_s is not None:
+        if run_s is not None and self.is_padded:
             count = _worthwhile([costs[place] for place in order[:count]], len(costs), run_s)
             in_time = _in_time([costs[place] for place in order[:count]], run_s, spare_s)
             if in_time < count:

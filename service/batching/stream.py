@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from service.batching.desk import Desk
-from service.batching.isolation import LATE, shown
+from service.batching.isolation import LATE, RunBatch, shown
 from service.batching.pace import StreamPace
 from service.batching.queueing import QueuedItem, Taken
 from service.errors import DeadlineExceeded
@@ -50,9 +50,13 @@ class Stream(Protocol[P_in, R_out]):
 
 @dataclass(frozen=True, slots=True)
 class Streaming(Generic[P, R]):
-    """Asks a batcher to work continuously; `open` is called in each worker thread."""
+    """Asks a batcher to work continuously; `open` is called in each worker thread.
+
+    `alone` answers items without a stream, for one that is alone; see `Inline`.
+    """
 
     open: Callable[[], Stream[P, R]]
+    alone: RunBatch[P, R] | None = None
 
 
 @dataclass(slots=True)

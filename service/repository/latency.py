@@ -23,15 +23,15 @@ ROUNDS = 2  # of a shape; the faster counts, since the first pays for memory
 _one_at_a_time = Lock()
 
 
-def shapes_of(manifest: Manifest, max_batch_size: int) -> tuple[list[int], list[int]]:
-    """The batch sizes and the lengths in tokens that are measured and told; the time of a sentence
-    that is translated does not go by how many there are."""
-    sizes = sorted({min(size, max_batch_size) for size in SIZES})
+def shapes_of(manifest: Manifest, most_items: int) -> tuple[list[int], list[int]]:
+    """The batch sizes and the lengths in tokens that are measured and told. Of a model that items
+    join and leave, `most_items` is 1: its time does not go by how many there are."""
+    sizes = sorted({min(size, most_items) for size in SIZES})
     spec = manifest.preprocessing
     if isinstance(spec, TextInput):
         read = spec.max_tokens
     elif isinstance(spec, TranslationInput):
-        sizes, read = [1], spec.max_source_tokens
+        read = spec.max_source_tokens
     else:
         return sizes, [1]
     most = min(read, manifest.limits.max_tokens or read)
@@ -63,9 +63,9 @@ def _measure_large(model: LatencyModel, task: AnyTask, runner: Runner, most: int
 
 
 def measure_stream(task: AnyTask, runner: Runner, manifest: Manifest, most: int) -> StreamPace:
-    """Answer a few sentences together; for a model that items join and leave."""
+    """Answer a few texts together; for a model that items join and leave."""
     pace = StreamPace()
-    parts = task.split(EXAMPLES[manifest.task]) * min(most, SIZES[1])
+    parts = [_part(task, manifest, LENGTHS[1])] * min(most, SIZES[1])
     with _one_at_a_time:
         seconds = _fastest(task, runner, parts)
     pace.measured(sum(task.cost(part) for part in parts), seconds, seconds * len(parts))
@@ -79,7 +79,7 @@ def describe(manifest: Manifest, batcher: Batcher[Any, Any]) -> dict[str, Any]:
         "queue_ms": _ms(batcher.queue_s),
         "margin": round(batcher.margin, 3),
     }
-    if manifest.task == "translation":
+    if batcher.is_continuous:
         pace = batcher.pace
         return foreseen | {
             "work_per_token_ms": _ms(pace.share_s(1)),

@@ -12,6 +12,7 @@ from service.errors import Cancelled, InferenceFailed
 from service.metrics import ModelMetrics, Stage
 from service.repository.self_test import SelfTestReport
 from service.repository.watching import watch_answer, watch_texts
+from service.runtime.reading import TextReader
 from service.runtime.runner import Runner
 from service.runtime.session import Abort
 from service.tasks.registry import AnyTask
@@ -48,7 +49,8 @@ class Engine:
         self._metrics.stage_took(self._first, ready_s - began_s)
         if not features:
             return answers
-        watch_texts(self._metrics, features.values(), padded=True)
+        padded = not isinstance(self._runner, TextReader)
+        watch_texts(self._metrics, features.values(), padded=padded)
         rows = self._runner.run(list(features.values()), abort)
         ran_s = time.perf_counter()
         self._metrics.stage_took("inference", ran_s - ready_s)

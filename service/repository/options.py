@@ -39,17 +39,18 @@ class LoadOptions:
     image_limits: ImageLimits = field(default_factory=ImageLimits)
     cores: Cores = field(default_factory=_all_cores)
 
-    def policy(self, manifest: Manifest) -> BatchPolicy:
+    def policy(self, manifest: Manifest, *, is_continuous: bool = False) -> BatchPolicy:
         """The rules of this model's queue.
 
-        Texts travel with others of their length; sentences to translate come and go one by one,
-        and are padded to nobody's length.
+        Texts travel with others of their length, unless they come and go one by one, when they are
+        padded to nobody's.
         """
-        padded = manifest.task == "text-classification"
+        by_length = manifest.task == "text-classification" and not is_continuous
         return BatchPolicy(
             max_batch_size=self.max_batch_size,
             max_queue_size=self.max_queue_size,
             max_queue_delay_s=self.max_queue_delay_s,
             max_queue_s=self.max_queue_s,
-            look_ahead=LOOK_AHEAD * self.max_batch_size if padded else 0,
+            look_ahead=LOOK_AHEAD * self.max_batch_size if by_length else 0,
+            is_padded=not is_continuous,
         )

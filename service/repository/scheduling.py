@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Hashable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,8 @@ from service.metrics import ModelMetrics
 from service.repository.latency import measure_batches, measure_stream, shapes_of
 from service.repository.live import Engine
 from service.repository.options import LoadOptions
-from service.repository.streaming import DecodeStream
+from service.repository.streaming import DecodeStream, ReadStream
+from service.runtime.reading import TextReader
 from service.runtime.runner import Runner, Translator
 from service.runtime.session import Abort
 from service.runtime.threads import available_cpus
@@ -47,34 +48,37 @@ def make_batcher(works: Works, options: LoadOptions) -> Batcher[Any, Any]:
     """The model's queue with its worker threads running; measures the model first."""
     manifest, task, runner, metrics = works.manifest, works.task, works.runner, works.metrics
     workers = options.workers or available_cpus()
-    make = partial(
-        Batcher[Any, Any],
-        policy=options.policy(manifest),
+    account = Account()
+    around = Surroundings(
+        turn=partial(options.cores.turn, account),
+        turn_now=partial(options.cores.turn_now, account),
+        sharing=_sharing(options),
+    )
+    most = options.max_batch_size
+    run: Stoppable[Any, Any] | Streaming[Any, Any]
+    if isinstance(runner, Translator) and isinstance(task, Translation):
+        run = Streaming(lambda: DecodeStream(task, runner, metrics))
+        around = replace(around, pace=measure_stream(task, runner, manifest, most))
+    elif isinstance(runner, TextReader):
+        run = Streaming(lambda: ReadStream(task, runner, metrics), alone=works.engine.predict_batch)
+        around = replace(
+            around,
+            pace=measure_stream(task, runner, manifest, most),
+            latency=measure_batches(task, runner, manifest, 1),
+            is_quick=task.is_quick,
+        )
+    else:
+        run = Stoppable(works.engine.predict_batch, Abort)
+        model = measure_batches(task, runner, manifest, most)
+        around = replace(around, latency=model, is_quick=task.is_quick)
+    batcher: Batcher[Any, Any] = Batcher(
+        run,
+        options.policy(manifest, is_continuous=isinstance(run, Streaming)),
         workers=workers,
         observer=metrics,
         name=manifest.name,
+        surroundings=around,
     )
-    account = Account()
-    turn, turn_now = partial(options.cores.turn, account), partial(options.cores.turn_now, account)
-    sharing = _sharing(options)
-    if isinstance(runner, Translator) and isinstance(task, Translation):
-        pace = measure_stream(task, runner, manifest, options.max_batch_size)
-        batcher = make(
-            Streaming(lambda: DecodeStream(task, runner, metrics)),
-            surroundings=Surroundings(pace=pace, turn=turn, sharing=sharing),
-        )
-    else:
-        model = measure_batches(task, runner, manifest, options.max_batch_size)
-        batcher = make(
-            Stoppable(works.engine.predict_batch, Abort),
-            surroundings=Surroundings(
-                latency=model,
-                turn=turn,
-                turn_now=turn_now,
-                is_quick=task.is_quick,
-                sharing=sharing,
-            ),
-        )
     _tell_foreseen(works, batcher)
     return batcher
 
@@ -82,7 +86,8 @@ def make_batcher(works: Works, options: LoadOptions) -> Batcher[Any, Any]:
 def _tell_foreseen(works: Works, batcher: Batcher[Any, Any]) -> None:
     """Have every scrape ask for the predicted times of a few shapes."""
     pace = batcher.pace
-    sizes, lengths = shapes_of(works.manifest, batcher.max_batch_size)
+    most = 1 if batcher.is_continuous else batcher.max_batch_size
+    sizes, lengths = shapes_of(works.manifest, most)
     for length in lengths:
         works.metrics.foresees_work(length, partial(pace.share_s, length))
         for size in sizes:

@@ -1,25 +1,41 @@
-"""Parts that join and leave a running decoder: what `Engine` is for batches, for one thread."""
+"""Parts that join and leave a running model: what `Engine` is for batches, for one thread."""
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from service.errors import InferenceFailed
 from service.metrics import ModelMetrics, RunTrace
 from service.repository.watching import watch_answer, watch_texts
 from service.runtime.cohort_generator import CohortGenerator
 from service.runtime.collate import GROUP_ROWS
-from service.runtime.runner import Translator
+from service.runtime.reading import TextReader
+from service.runtime.runner import Runner, Translator
+from service.tasks.registry import AnyTask
 from service.tasks.translation import Translation
 
 
+class Loop(Protocol):
+    """What goes on step by step; see `SlotDecoder` and `Reading`."""
+
+    @property
+    def free(self) -> int: ...
+    def admit(self, sources: Sequence[Any]) -> Sequence[int]: ...
+    def step(self) -> Sequence[tuple[int, Any]]: ...
+    def evict(self, ticket: int) -> None: ...
+    def clear(self) -> None: ...
+
+
 @dataclass(slots=True)
-class _Guest:
-    """One part on its way through the decoder."""
+class Guest:
+    """One part on its way through the loop."""
 
     ticket: int
     features: Any
@@ -27,46 +43,42 @@ class _Guest:
     run: RunTrace | None
 
 
-class DecodeStream:
-    """Tokenize, decode step by step, and read the answers; one thread only.
+class LoopStream(ABC):
+    """Tokenize, go step by step, and read the answers; one thread only.
 
-    A step that fails is not the end for all of its rows: each is decoded once more, alone, and
-    only those that fail again get the error.
+    A step that fails is not the end for all of its parts: each runs once more, alone, and only
+    those that fail again get the error.
     """
 
-    def __init__(self, task: Translation, runner: Translator, metrics: ModelMetrics) -> None:
+    _at_once: float = math.inf  # how many may enter the loop together
+    _pads = False  # whether those are padded to one length
+
+    def __init__(self, task: AnyTask, runner: Runner, loop: Loop, metrics: ModelMetrics) -> None:
         self._task = task
         self._runner = runner
-        self._decoder = runner.open_decoder()
-        self._pads = isinstance(runner, CohortGenerator)
-        # who comes later than the others cannot join their cohort any more
-        self._at_once = math.inf if self._pads else GROUP_ROWS
+        self._loop = loop
         self._metrics = metrics
         self._tickets = count()
-        self._waiting: deque[_Guest] = deque()
-        self._inside: dict[int, _Guest] = {}
-        self._just_entered = False
+        self._waiting: deque[Guest] = deque()
+        self._inside: dict[int, Guest] = {}
 
     @property
     def free(self) -> int:
-        """Rows that nobody has or waits for: a wide beam waits until enough are free."""
-        promised = sum(int(guest.features.beam) for guest in self._waiting)
-        return max(0, self._decoder.free - promised)
+        """Rows that nobody has or waits for: who needs several waits until enough are free."""
+        promised = sum(self._width(guest.features) for guest in self._waiting)
+        return max(0, self._loop.free - promised)
 
     def admit(self, parts: Sequence[Any]) -> list[int | Exception]:
-        """Tokenize the parts; they enter the decoder with the next step."""
+        """Tokenize the parts; they enter the loop with the next step."""
         began_s = time.perf_counter()
         tickets = [self._admit_one(part) for part in parts]
         self._metrics.stage_took("tokenize", time.perf_counter() - began_s)
         return tickets
 
     def step(self) -> list[tuple[int, Any]]:
-        """Let some of those who wait in, or take those inside one token on; gives the answers of
-        those who are done. Never both: other models on the core wait for the end of it.
-        """
+        """Take those inside one step on; gives the answers of those who are done."""
         try:
-            self._just_entered = not self._just_entered and self._enter()
-            done = self._decoder.step() if self._inside and not self._just_entered else []
+            done = self._go_on()
         except Exception as error:
             return self._retry_alone(error)
         return [self._leave(self._inside.pop(number), row) for number, row in done]
@@ -79,17 +91,25 @@ class DecodeStream:
                 return
         for number, guest in self._inside.items():
             if guest.ticket == ticket:
-                self._decoder.evict(number)
+                self._loop.evict(number)
                 del self._inside[number]
                 return
 
-    def progress(self, ticket: int) -> str | None:
-        """The text that a part has so far; None while there is none that would stay."""
-        for number, guest in self._inside.items():
-            if guest.ticket == ticket:
-                ids = self._decoder.written(number)
-                return self._task.partial(guest.features, ids) if ids else None
+    def progress(self, ticket: int) -> Any | None:
+        """What is known of an answer that is not complete: nothing, of most."""
         return None
+
+    @abstractmethod
+    def _go_on(self) -> Sequence[tuple[int, Any]]:
+        """One step of the loop; numbers and rows of those who are done."""
+
+    @abstractmethod
+    def _checked(self, row: Any) -> Any:
+        """The row, if it is one; else InferenceFailed."""
+
+    def _width(self, features: Any) -> int:
+        """How many rows a part takes."""
+        return 1
 
     def _admit_one(self, part: Any) -> int | Exception:
         try:
@@ -98,23 +118,24 @@ class DecodeStream:
         except Exception as error:  # the batcher logs what is no ServiceError
             return error
         run = self._metrics.running()
-        guest = _Guest(next(self._tickets), features, time.perf_counter(), run)
+        guest = Guest(next(self._tickets), features, time.perf_counter(), run)
         self._waiting.append(guest)
         return guest.ticket
 
     def _enter(self) -> bool:
-        """Let in as many as are encoded at once; whether anybody came."""
-        entering: list[_Guest] = []
-        free = self._decoder.free
+        """Let in as many as have room and may come together; whether anybody came."""
+        entering: list[Guest] = []
+        free = self._loop.free
         while self._waiting and len(entering) < self._at_once:
-            if self._waiting[0].features.beam > free:
+            width = self._width(self._waiting[0].features)
+            if width > free:
                 break
-            free -= self._waiting[0].features.beam
+            free -= width
             entering.append(self._waiting.popleft())
         if not entering:
             return False
         try:
-            numbers = self._decoder.admit([guest.features for guest in entering])
+            numbers = self._loop.admit([guest.features for guest in entering])
         except Exception:
             self._waiting.extendleft(reversed(entering))
             raise
@@ -122,14 +143,10 @@ class DecodeStream:
         self._inside.update(zip(numbers, entering, strict=True))
         return True
 
-    def _leave(self, guest: _Guest, row: Any) -> tuple[int, Any]:
-        ids, score, _ = row
+    def _leave(self, guest: Guest, row: Any) -> tuple[int, Any]:
         self._metrics.stage_took("inference", time.perf_counter() - guest.began_s, guest.run)
-        self._metrics.tokens_generated(len(ids))
-        if not math.isfinite(score):
-            return guest.ticket, InferenceFailed("The model gave a score that is no number.")
         try:
-            answer = self._task.postprocess(guest.features, row)
+            answer = self._task.postprocess(guest.features, self._checked(row))
         except Exception as error:  # the batcher logs what is no ServiceError
             return guest.ticket, error
         watch_answer(self._metrics, answer)
@@ -139,18 +156,77 @@ class DecodeStream:
         guests = [*self._inside.values(), *self._waiting]
         self._inside.clear()
         self._waiting.clear()
-        self._decoder.clear()
+        self._loop.clear()
         if len(guests) == 1:
             return [(guests[0].ticket, error)]
         return [self._alone(guest) for guest in guests]
 
-    def _alone(self, guest: _Guest) -> tuple[int, Any]:
+    def _alone(self, guest: Guest) -> tuple[int, Any]:
         try:
-            self._decoder.admit([guest.features])
+            self._loop.admit([guest.features])
             done: Sequence[tuple[int, Any]] = []
             while not done:
-                done = self._decoder.step()
+                done = self._loop.step()
         except Exception as error:
-            self._decoder.clear()
+            self._loop.clear()
             return guest.ticket, error
         return self._leave(guest, done[0][1])
+
+
+class DecodeStream(LoopStream):
+    """Sentences that are translated token by token."""
+
+    def __init__(self, task: Translation, runner: Translator, metrics: ModelMetrics) -> None:
+        decoder = runner.open_decoder()
+        super().__init__(task, runner, decoder, metrics)
+        self._translation = task
+        self._decoder = decoder
+        self._pads = isinstance(runner, CohortGenerator)
+        # who comes later than the others cannot join their cohort any more
+        self._at_once = math.inf if self._pads else GROUP_ROWS
+        self._just_entered = False
+
+    def progress(self, ticket: int) -> str | None:
+        """The text that a part has so far; None while there is none that would stay."""
+        for number, guest in self._inside.items():
+            if guest.ticket == ticket:
+                ids = self._decoder.written(number)
+                return self._translation.partial(guest.features, ids) if ids else None
+        return None
+
+    def _width(self, features: Any) -> int:
+        return int(features.beam)
+
+    def _go_on(self) -> Sequence[tuple[int, Any]]:
+        """Let some of those who wait in, or take those inside one token on. Never both: other
+        models on the core wait for the end of it."""
+        self._just_entered = not self._just_entered and self._enter()
+        return self._decoder.step() if self._inside and not self._just_entered else []
+
+    def _checked(self, row: Any) -> Any:
+        ids, score, _ = row
+        self._metrics.tokens_generated(len(ids))
+        if not math.isfinite(score):
+            raise InferenceFailed("The model gave a score that is no number.")
+        return row
+
+
+class ReadStream(LoopStream):
+    """Texts that are read piece by piece."""
+
+    def __init__(self, task: AnyTask, runner: TextReader, metrics: ModelMetrics) -> None:
+        self._reading = runner.open_reading()
+        super().__init__(task, runner, self._reading, metrics)
+
+    def _go_on(self) -> Sequence[tuple[int, Any]]:
+        self._enter()  # which is no work
+        if not self._inside:
+            return []
+        done = self._reading.step()
+        self._metrics.tokens_ran(real=0, padding=self._reading.in_vain)
+        return done
+
+    def _checked(self, row: Any) -> Any:
+        if not np.isfinite(row).all():
+            raise InferenceFailed("The model gave a number that is not finite.")
+        return row

@@ -4,6 +4,7 @@ N items, T tokens, C channels, H by W pixels.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +20,13 @@ RUN_CELLS = 20
 STEP_ROWS = 0.5
 _NUMBERS = np.arange(1024, dtype=np.int64)
 _NUMBERS.flags.writeable = False
+
+
+class HasIds(Protocol):
+    """A text's features, as far as this room looks at them: token ids, 1-D."""
+
+    @property
+    def ids(self) -> Tensor: ...
 
 
 def check_ids(ids: Tensor, limit: int, vocabulary: int | None = None) -> None:

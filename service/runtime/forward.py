@@ -1,24 +1,16 @@
 """Runners of one call: features in, one row of numbers an item out. For images and for texts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from model_zoo.manifest import Manifest, TensorSpec
 from model_zoo.preprocessing import ImageInput, TextInput
 from service.errors import InferenceFailed, InvalidInput
-from service.runtime.collate import check_ids, group_lengths, pad_ids, stack_images
+from service.runtime.collate import HasIds, check_ids, group_lengths, pad_ids, stack_images
 from service.runtime.errors import GraphMismatch
 from service.runtime.session import Abort, Session, Tensor
 from service.runtime.signature import Signature, TensorType
-
-
-class HasIds(Protocol):
-    """A text's features, as far as this room looks at them: token ids, 1-D."""
-
-    @property
-    def ids(self) -> Tensor: ...
 
 
 class ImageForward:

@@ -10,6 +10,7 @@ from service.runtime.errors import EngineError
 from service.runtime.forward import ImageForward, TextForward
 from service.runtime.generate import Generator
 from service.runtime.optimum import OptimumGraphs
+from service.runtime.reading import TextReader
 from service.runtime.session import Abort, Session, open_session
 from service.runtime.slot_decoder import DEFAULT_SLOTS
 
@@ -72,6 +73,8 @@ def _open(
 ) -> Runner:
     sessions: dict[Role, Session] = {}
     for role, graph in graphs.items():
+        if role == "model" and "reader" in graphs:
+            continue  # the same network in one piece, for whoever runs it elsewhere
         try:
             sessions[role] = open_session(
                 graph, providers=providers, threads=threads, strict=strict
@@ -82,6 +85,8 @@ def _open(
     if isinstance(spec, ImageInput):
         return ImageForward(sessions["model"], manifest, spec)
     if isinstance(spec, TextInput):
+        if "reader" in sessions:
+            return TextReader(sessions["reader"], sessions["head"], manifest, spec)
         return TextForward(sessions["model"], manifest, spec)
     if spec.optimum is not None:
         return CohortGenerator(OptimumGraphs(sessions, spec), spec, slots)

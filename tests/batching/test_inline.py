@@ -15,9 +15,11 @@ from service.batching.inline import COMPANY_S, LONGEST_S
 from service.batching.isolation import Stoppable
 from service.batching.policy import HAND_OFF_S
 from service.batching.sharing import AnswerCache, Sharing
+from service.batching.stream import Streaming
 from service.errors import InferenceFailed
-from tests.batching.doubles import Clock, Recorder
+from tests.batching.doubles import Clock, Recorder, turn
 from tests.batching.known import Known
+from tests.batching.stepped_stream import SteppedStream
 
 MakeBatcher = Callable[..., Batcher[int, Any]]
 
@@ -226,3 +228,37 @@ async def test_nothing_is_lost_when_the_model_closes_before_its_turn(
     await asyncio.sleep(0)
     await batcher.drain()
     assert await call == 1
+
+
+async def test_a_short_item_that_is_alone_needs_no_stream(
+    make: MakeBatcher, model: Threads, cores: FewCores
+) -> None:
+    stream = SteppedStream()
+    batcher = make(run=Streaming(lambda: stream, alone=model))
+    assert await batcher.submit(7, cost=10, deadline=FAR) == 7
+    assert model.on_loop == [[7]]
+    assert not stream.joined
+    stream.let_through(99)
+    assert await batcher.submit(3, cost=11, deadline=FAR) == 30, "it would run too long"
+    assert [parts == [3] for parts in stream.joined] == [True]
+    assert cores.held == 1
+
+
+async def test_a_stream_without_another_way_takes_everybody(make: MakeBatcher) -> None:
+    stream = SteppedStream()
+    stream.let_through(99)
+    batcher = make(run=Streaming(lambda: stream))
+    assert await batcher.submit(2, deadline=FAR) == 20
+    assert stream.joined == [[2]]
+
+
+async def test_who_comes_while_a_stream_works_joins_it(make: MakeBatcher, model: Threads) -> None:
+    stream = SteppedStream()
+    batcher = make(run=Streaming(lambda: stream, alone=model), join_size=1)
+    long = asyncio.create_task(batcher.submit(5, cost=11, deadline=FAR))
+    await stream.entered()
+    short = asyncio.create_task(batcher.submit(1, cost=1, deadline=FAR))
+    await turn()
+    stream.let_through(99)
+    assert (await long, await short) == (50, 10)
+    assert not model.runs

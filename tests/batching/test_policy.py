@@ -167,6 +167,14 @@ def test_nobody_joins_a_batch_that_costs_more_than_one_of_its_own_kind(
     assert list(choose(costs).places) == chosen
 
 
+def test_where_nobody_is_padded_the_oldest_go_whatever_they_cost() -> None:
+    policy = BatchPolicy(max_batch_size=3, max_queue_size=9, is_padded=False)
+    found = policy.choose([10, 90, 11, 80], run_s=lambda size, cost: size * cost, spare_s=1.0)
+    assert (list(found.places), found.reason) == ([0, 1, 2], "full")
+    found = policy.choose([10, 90, 11, 80], 2, run_s=lambda size, cost: size * cost, share=1)
+    assert list(found.places) == [0]
+
+
 def test_while_nothing_is_known_about_time_every_place_is_filled() -> None:
     policy = BatchPolicy(max_batch_size=4, max_queue_size=100)
     choice = policy.choose([8, 400, 8, 390], run_s=Known(Parts()).seconds)

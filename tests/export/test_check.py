@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from export import check as checking
-from export.candidate import Candidate, OpenedVariant, answer_of, of_published
+from export.candidate import Candidate, OpenedVariant, answer_of, of_published, with_graphs
 from export.check import Row, as_published, check, table
 from export.console import Story
 from export.datasets.errors import DatasetMissing
-from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate
+from export.gates import AccuracyGate, Answer, Floor, InvarianceGate, ParityGate, PiecesGate
 from export.golden import with_self_test
 from export.options import Options
 from export.recipes.judging import Examination, Gates, Reexamination
@@ -22,7 +22,9 @@ from model_zoo.catalog import Catalog
 from model_zoo.errors import FileMismatch
 from model_zoo.manifest import DatasetSource, Evidence, Measurement
 from tests import tiny_zoo
+from tests.tiny_reader import READ, publish_reader
 
+STORY = Story("test")
 ITEMS = ["a good film", "bad", "neither good nor bad", "good good good"]
 
 
@@ -106,6 +108,25 @@ def test_every_gate_of_a_sound_model_passes(tmp_path: Path, recipe: Recipe) -> N
         "accuracy on d",
     ]
     assert {row.verdict for row in found.values()} == {"passed"}
+
+
+def test_a_model_that_is_cut_is_asked_whether_its_pieces_fit(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(tmp_path / "zoo")
+    publish_reader(catalog)
+    candidate = with_self_test(of_published(catalog.open(READ)))
+    candidate = with_graphs(candidate, candidate.graphs)  # under the names that it publishes
+    candidate.publish(Catalog(tmp_path / "models"), {})
+    options = Options(models=tmp_path / "models", work=tmp_path / "work")
+
+    def pieces() -> Row:
+        return next(row for row in check(options, READ, None, STORY) if row.gate == "pieces")
+
+    assert pieces().verdict == "passed"
+    monkeypatch.setattr(PiecesGate.__init__, "__defaults__", (-1.0,))
+    assert pieces().verdict == "failed"
+    assert "reader and head against the whole graph" in pieces().found
 
 
 def test_without_a_checkpoint_parity_is_not_run_and_says_why(

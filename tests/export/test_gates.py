@@ -15,6 +15,8 @@ from export.gates import (
     InvarianceGate,
     ParityFailed,
     ParityGate,
+    PiecesFailed,
+    PiecesGate,
     compare,
 )
 from model_zoo.manifest import Measurement
@@ -237,5 +239,14 @@ def test_every_floor_must_be_reached() -> None:
 
 
 def test_each_gate_has_an_error_of_its_own_that_the_command_line_knows() -> None:
-    kinds = {ParityFailed, AccuracyFailed, InvarianceFailed}
+    kinds = {ParityFailed, AccuracyFailed, InvarianceFailed, PiecesFailed}
     assert set(GateFailed.__subclasses__()) == kinds
+
+
+def test_a_cut_network_must_answer_as_in_one_piece() -> None:
+    whole = [label(0, 0.9, 0.1), label(1, 0.2, 0.8)]
+    close = [label(0, 0.90004, 0.09996), label(1, 0.2, 0.8)]
+    assert PiecesGate().check("int8", whole, close).items == 2
+    for wrong in (label(0, 0.9002, 0.0998), label(1, 0.9, 0.1), label(0, math.nan, 0.1)):
+        with pytest.raises(PiecesFailed, match="int8: reader and head against the whole graph"):
+            PiecesGate().check("int8", whole, [wrong, whole[1]])

@@ -10,7 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from model_zoo.errors import ManifestInvalid
-from model_zoo.manifest import MAX_MANIFEST_BYTES, Manifest, Measurement, read_manifest
+from model_zoo.manifest import (
+    MAX_MANIFEST_BYTES,
+    Graph,
+    Manifest,
+    Measurement,
+    read_manifest,
+)
 from tests.model_zoo.samples import image_model, text_model, translation_model
 
 SAMPLES = [image_model, text_model, translation_model]
@@ -146,6 +152,21 @@ def test_only_the_graphs_of_optimum_may_have_a_second_decoder() -> None:
     document["preprocessing"]["optimum"] = {}
     assert Manifest.model_validate(document).variants == (variant,)
     assert Manifest.model_validate(document | {"variants": (first,)}).variants == (first,)
+
+
+def test_a_text_model_may_have_a_reader_and_a_head_together() -> None:
+    manifest, _ = text_model()
+    first = manifest.variants[0]
+    more = [first.graphs[0].model_copy(update={"role": role}) for role in ("reader", "head")]
+
+    def with_graphs(*graphs: Graph) -> Manifest:
+        variant = first.model_copy(update={"graphs": graphs})
+        return Manifest.model_validate(manifest.model_dump() | {"variants": (variant,)})
+
+    assert len(with_graphs(*first.graphs, *more).variants[0].graphs) == 3
+    for wrong in ([*first.graphs, more[0]], [*first.graphs, more[1]], more):
+        with pytest.raises(ValidationError, match="fp32 has graphs"):
+            with_graphs(*wrong)
 
 
 def test_a_manifest_cannot_be_changed() -> None:

@@ -282,8 +282,11 @@ def test_texts_alone_are_grouped_by_length() -> None:
     assert policy.look_ahead == 8 * LOOK_AHEAD
     assert (policy.max_batch_size, policy.max_queue_size) == (8, 9)
     assert (policy.max_queue_delay_s, policy.max_queue_s) == (0.5, 3)
+    assert policy.is_padded
     for manifest in (image_model()[0], translation_model()[0]):
         assert options.policy(manifest).look_ahead == 0
+    one_by_one = options.policy(text_model()[0], is_continuous=True)
+    assert (one_by_one.look_ahead, one_by_one.is_padded) == (0, False)
 
 
 def test_one_set_of_options_means_one_set_of_cores(tmp_path: Path) -> None:

@@ -1,0 +1,220 @@
+"""Texts as they are read in the service: piece by piece, beside others of any age."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from model_zoo.catalog import Catalog
+from service.errors import InferenceFailed, InvalidInput
+from service.metrics import Metrics
+from service.repository.latency import describe
+from service.repository.live import LiveModel
+from service.repository.loading import load
+from service.repository.options import LoadOptions
+from service.repository.streaming import ReadStream
+from service.runtime import reading
+from service.runtime.reading import TextReader
+from tests.tiny_reader import READ, publish_reader
+
+pytestmark = pytest.mark.anyio
+
+FAR = 1e9
+LETTERS = "abcdefghijklmnopqrstuvwxyz, ABCDEFGHIJKLMNOPQRSTUVWXYZ."
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def live(
+    tmp_path_factory: pytest.TempPathFactory,
+    registry: CollectorRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[LiveModel]:
+    """Read in pieces of eight letters at most."""
+    monkeypatch.setattr(reading, "LONGEST_RUN", 1)
+    catalog = Catalog(tmp_path_factory.mktemp("zoo"))
+    publish_reader(catalog)
+    options = LoadOptions(workers=2, max_queue_size=500, share_identical=False)
+    made = load(catalog.open(READ), options, Metrics.create(registry))
+    yield made
+    made.close(5.0)
+
+
+async def scores(live: LiveModel, parts: Sequence[str]) -> list[float]:
+    answers = await asyncio.gather(*(live.batcher.submit(part, deadline=FAR) for part in parts))
+    return [answer.scores["positive"] for answer in answers]
+
+
+async def test_a_text_has_the_same_answer_alone_and_among_texts_of_any_age(
+    live: LiveModel,
+) -> None:
+    parts = [LETTERS[i % 17 : i % 17 + 1 + i * 7 % 39] for i in range(150)]
+    together = await scores(live, parts)
+    alone = [(await scores(live, [part]))[0] for part in parts]
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
+    assert np.ptp(alone) > 0.1
+
+
+async def test_what_is_read_in_vain_is_told_as_padding(
+    live: LiveModel, registry: CollectorRegistry
+) -> None:
+    def told(name: str) -> float:
+        return registry.get_sample_value(f"slipway_{name}_tokens_total", {"model": READ}) or 0.0
+
+    before = told("real"), told("padding")
+    await scores(live, ["abc", LETTERS[:40], LETTERS[5:25]])
+    assert told("real") - before[0] == 63
+    assert told("padding") > before[1]
+
+
+async def test_what_is_foreseen_goes_by_tokens_and_not_by_batches(
+    live: LiveModel, registry: CollectorRegistry
+) -> None:
+    foreseen = describe(live.manifest, live.batcher)
+    assert foreseen["work_per_token_ms"] > 0
+    assert foreseen["stay_per_token_ms"] >= foreseen["work_per_token_ms"]
+    assert "table" not in foreseen
+    labels = {"model": READ, "batch": "1", "length": "8"}
+    assert registry.get_sample_value("slipway_latency_model_seconds", labels)
+    assert (
+        registry.get_sample_value("slipway_latency_model_seconds", labels | {"batch": "8"}) is None
+    )
+
+
+@dataclass(frozen=True)
+class Features:
+    text: str
+
+
+class Task:
+    """Features are the part itself."""
+
+    def preprocess(self, part: str) -> Features:
+        if part == "unreadable":
+            raise InvalidInput("Send something else.")
+        return Features(part)
+
+    def postprocess(self, features: Features, row: Any) -> str:
+        return f"{features.text}!"
+
+
+class Loop:
+    """Every text takes as many steps as it has letters; some break the whole step."""
+
+    def __init__(self) -> None:
+        self.capacity = 3
+        self.rows: dict[int, list[Any]] = {}
+        self.tickets = 0
+        self.in_vain = 0
+
+    @property
+    def free(self) -> int:
+        return self.capacity - len(self.rows)
+
+    def admit(self, sources: Sequence[Features]) -> list[int]:
+        assert len(sources) <= self.free
+        first = self.tickets
+        self.tickets += len(sources)
+        self.rows.update({first + i: [s.text, len(s.text)] for i, s in enumerate(sources)})
+        return list(range(first, self.tickets))
+
+    def step(self) -> list[tuple[int, Any]]:
+        if any(text == "poison" for text, _ in self.rows.values()):
+            raise RuntimeError("poisoned")
+        for row in self.rows.values():
+            row[1] -= 1
+        done = {ticket: text for ticket, (text, left) in self.rows.items() if not left}
+        for ticket in done:
+            del self.rows[ticket]
+        return [
+            (ticket, np.full(2, np.nan if text == "nan" else 0.5)) for ticket, text in done.items()
+        ]
+
+    def evict(self, ticket: int) -> None:
+        del self.rows[ticket]
+
+    def clear(self) -> None:
+        self.rows.clear()
+
+
+class Runner:
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+
+    def open_reading(self) -> Loop:
+        return self.loop
+
+    def check(self, features: Features) -> None:
+        if features.text == "too long":
+            raise InvalidInput("Too long.")
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+@pytest.fixture
+def stream(loop: Loop) -> ReadStream:
+    of_model = Metrics.create(CollectorRegistry()).model("m", "1")
+    return ReadStream(cast("Any", Task()), cast("TextReader", Runner(loop)), of_model)
+
+
+def run(stream: ReadStream, *parts: str) -> list[Any]:
+    """The answers in order of the parts."""
+    tickets = stream.admit(parts)
+    found: dict[int, Any] = {}
+    while len(found) < sum(isinstance(ticket, int) for ticket in tickets):
+        found.update(stream.step())
+    return [found[ticket] if isinstance(ticket, int) else ticket for ticket in tickets]
+
+
+def test_texts_that_cannot_be_read_are_refused_one_by_one(stream: ReadStream) -> None:
+    first, bad, second, long = run(stream, "a", "unreadable", "bb", "too long")
+    assert (first, second) == ("a!", "bb!")
+    assert [type(bad), type(long)] == [InvalidInput, InvalidInput]
+
+
+def test_newcomers_are_read_at_once_and_nobody_is_asked_how_far_he_is(
+    stream: ReadStream, loop: Loop
+) -> None:
+    (ticket,) = stream.admit(["abc"])
+    assert (stream.free, loop.free) == (2, 3), "a promised row is not free"
+    stream.step()
+    assert loop.rows == {0: ["abc", 2]}
+    assert isinstance(ticket, int)
+    assert stream.progress(ticket) is None
+
+
+def test_a_step_that_fails_is_tried_again_text_by_text(stream: ReadStream) -> None:
+    good, poison, other = run(stream, "abc", "poison", "de")
+    assert (good, other) == ("abc!", "de!")
+    assert isinstance(poison, RuntimeError)
+    assert run(stream, "next") == ["next!"]
+
+
+def test_a_number_that_is_not_finite_is_an_error_of_that_text(stream: ReadStream) -> None:
+    broken, fine = run(stream, "nan", "fine")
+    assert isinstance(broken, InferenceFailed)
+    assert fine == "fine!"
+
+
+def test_a_text_that_nobody_wants_gives_its_row_back(stream: ReadStream, loop: Loop) -> None:
+    inside, other = stream.admit(["inside", "other"])
+    stream.step()
+    (waiting,) = stream.admit(["waits"])
+    assert isinstance(inside, int)
+    assert isinstance(waiting, int)
+    stream.evict(waiting)
+    stream.evict(inside)
+    assert [text for text, _ in loop.rows.values()] == ["other"]
+    assert stream.free == 2
+    assert isinstance(other, int)
