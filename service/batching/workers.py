@@ -17,6 +17,10 @@ log = logging.getLogger("slipway.batching")
 NICER = 5
 NICEST = 19
 
+# How often a worker offers its core, between two steps. A patient event loop waits for the kernel's
+# tick, which is as often; but where a worker holds the interpreter then, it waits for another tick.
+OFFER_S = 0.004
+
 FIRST_PAUSE_S = 0.1
 UNABLE_S = 30.0  # the longest pause of one that cannot even make its step
 BROKEN_S = 1.0  # and of one that can: who comes after what broke it must not wait for long
@@ -69,7 +73,7 @@ class Workers:
         while not self._closed.is_set():
             step: Step | None = None
             try:
-                step = self._make_step()
+                step = offering(self._make_step())
                 while step():
                     failures = 0
                 return
@@ -86,6 +90,26 @@ class Workers:
             self._pausing.add(number)
             self._closed.wait(pause_s)
             self._pausing.discard(number)
+
+
+def offering(
+    step: Step,
+    clock: Callable[[], float] = time.monotonic,
+    offer: Callable[[], None] = os.sched_yield,
+) -> Step:
+    """The same step, which offers its core to whoever waits for it every `OFFER_S`; no other thread
+    waits for the interpreter meanwhile."""
+    due_s = 0.0
+
+    def stepped() -> bool:
+        nonlocal due_s
+        goes_on = step()
+        if clock() >= due_s:
+            offer()
+            due_s = clock() + OFFER_S
+        return goes_on
+
+    return stepped
 
 
 def pause_after(failures: int, longest_s: float) -> float:

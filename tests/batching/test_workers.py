@@ -1,6 +1,7 @@
 """Threads that repeat a step: how much they yield to the event loop, and what comes after one that
 broke."""
 
+import itertools
 import os
 import sys
 import threading
@@ -11,7 +12,16 @@ from threading import Event, get_native_id
 import pytest
 
 from service.batching import workers as module
-from service.batching.workers import BROKEN_S, NICER, NICEST, UNABLE_S, Workers, pause_after
+from service.batching.workers import (
+    BROKEN_S,
+    NICER,
+    NICEST,
+    OFFER_S,
+    UNABLE_S,
+    Workers,
+    offering,
+    pause_after,
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own here")
@@ -152,3 +162,50 @@ def test_joining_waits_for_one_that_breaks_meanwhile() -> None:
     breaks.set()
     assert workers.join(10.0)
     assert made.count == 1
+
+
+def test_a_core_is_offered_between_two_steps_now_and_then() -> None:
+    now_s, offers, goes_on = 100.0, 0, True
+
+    def work() -> bool:
+        nonlocal now_s
+        now_s += OFFER_S / 4
+        return goes_on
+
+    def offer() -> None:
+        nonlocal offers, now_s
+        offers += 1
+        now_s += 10 * OFFER_S  # what others do in that time does not count
+
+    step = offering(work, lambda: now_s, offer)
+    told = []
+    for _ in range(9):
+        assert step()
+        told.append(offers)
+    assert told == [1, 1, 1, 1, 2, 2, 2, 2, 3]
+    goes_on = False
+    assert not step()
+
+
+def test_other_threads_have_the_interpreter_while_a_core_is_offered() -> None:
+    before, count, is_over = sys.getswitchinterval(), 0, False
+
+    def other() -> None:
+        nonlocal count
+        while not is_over:
+            count += 1
+            time.sleep(0)
+
+    thread = threading.Thread(target=other)
+    seconds = itertools.count()
+    step = offering(lambda: True, lambda: float(next(seconds)))
+    try:
+        sys.setswitchinterval(3600.0)  # nobody is made to give it up
+        thread.start()
+        for _ in range(100_000):
+            step()
+        assert count > 100
+    finally:
+        is_over = True
+        sys.setswitchinterval(before)
+        thread.join(10.0)
