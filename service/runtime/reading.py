@@ -55,7 +55,7 @@ class Reading:
         self._rows: dict[int, int] = {}
         self._numbers = count()
         # the tokens from each text's beginning and from its end, and how many of them were read
-        self._ids = np.zeros((2, capacity * spec.max_tokens), np.int64)
+        self._ids = np.full((2, capacity * spec.max_tokens), spec.pad_id, np.int64)
         self._read = np.zeros(capacity, np.int64)
         self._left = np.zeros(capacity, np.int64)
         self._starts = np.arange(capacity) * spec.max_tokens
@@ -76,7 +76,7 @@ class Reading:
         """How many texts the next step reads on."""
         return len(self._rows)
 
-    def admit(self, sources: Sequence[HasIds], abort: Abort | None = None) -> list[int]:
+    def admit(self, sources: Sequence[HasIds]) -> list[int]:
         """Give the newcomers rows; a ticket for each, in order. ValueError if there are too few."""
         if len(sources) > self.free:
             raise ValueError(f"{self.free} rows are free, which is too few for the newcomers")
@@ -110,7 +110,7 @@ class Reading:
         tokens = piece_of(left_N)
         binding, ids_2TN, lengths_N = self._binding(texts, tokens)
         places_TN = np.arange(tokens)[:, None] + (self._starts[:texts] + read_N)
-        # what stands behind the end of a text is read by nobody
+        # what stands behind the end of a text is looked up, and counts for nothing
         np.take(self._ids, places_TN, axis=1, out=ids_2TN, mode="clip")
         np.minimum(left_N, tokens, out=lengths_N, casting="unsafe")
         self._reader.run_bound(binding, abort)
@@ -139,6 +139,7 @@ class Reading:
         """Forget every text."""
         for rows in (self._texts, self._tickets, self._holes, self._rows):
             rows.clear()
+        self._ids.fill(self._spec.pad_id)  # one that no table has would break who comes after it
 
     def _close_holes(self) -> None:
         """Move the last texts into the holes that no newcomer took."""
@@ -242,6 +243,8 @@ class TextReader:
 
     def run(self, features: Sequence[HasIds], abort: Abort | None = None) -> list[Tensor]:
         """One float32 row an item, in order; as texts end, those that wait take their rows."""
+        if not features:
+            return []
         for text in features:
             self.check(text)
         reading = self._of_this_thread()

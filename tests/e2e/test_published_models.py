@@ -1,6 +1,7 @@
 """The models that come with Slipway, started and asked as the README says."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,6 +10,10 @@ from tests.e2e.conftest import Server, running
 
 pytestmark = pytest.mark.e2e
 
+REVIEW = (
+    "the first half is slow and a little dull but then what a film so tender and funny that i "
+    "forgave it everything although my neighbour slept through the end and said it was too long"
+)
 PUBLISHED = {ref.name for ref in Catalog().list()}
 
 
@@ -47,6 +52,23 @@ def test_a_clear_opinion_is_understood(server: Server, text: str, label: str) ->
     answer = server.client.post("/v1/sentiment", json={"text": text})
     assert answer.json()["model"] == model
     assert answer.json()["results"][0]["label"] == label
+
+
+def test_reviews_of_any_length_have_the_scores_that_they_have_alone(server: Server) -> None:
+    of(server, "text-classification")
+    words = REVIEW.split()
+    texts = [" ".join(words[n % 5 : n % 5 + 1 + n * 7 % 30] * (1 + n % 4)) for n in range(60)]
+
+    def score(text: str) -> float:
+        (result,) = server.client.post("/v1/sentiment", json={"text": text}).json()["results"]
+        found: float = result["scores"]["positive"]
+        return found
+
+    alone = [score(text) for text in texts]
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(score, texts))
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert max(alone) - min(alone) > 0.2
 
 
 def test_a_plain_sentence_is_translated(server: Server) -> None:

@@ -158,6 +158,19 @@ def test_who_was_cleared_leaves_nothing_behind(manifest: Manifest, reading: Read
     np.testing.assert_allclose(got, whole(manifest, some), rtol=0, atol=1e-5)
 
 
+def test_an_id_that_no_table_has_breaks_nobody_who_comes_after_it(
+    manifest: Manifest, reader: TextReader
+) -> None:
+    with pytest.raises(InferenceFailed):
+        reader.run([Text(np.full(60, VOCABULARY + 7))])
+    some = texts(2, 3)
+    np.testing.assert_allclose(np.stack(reader.run(some)), whole(manifest, some), atol=1e-5)
+
+
+def test_no_texts_have_no_answers(reader: TextReader) -> None:
+    assert reader.run([]) == []
+
+
 def test_cells_behind_the_end_of_a_text_are_counted(reading: Reading) -> None:
     reading.admit(texts(3, 2 * GRAIN))
     assert len(reading.step()) == 1
