@@ -113,7 +113,7 @@ def _head(model: onnx.ModelProto, lstm: onnx.NodeProto) -> onnx.ModelProto:
     given = {reductions["ReduceMax"]: "highest", reductions["ReduceSum"]: "total"}
     wanted, nodes = {value.name for value in graph.output}, []
     for node in reversed(graph.node):
-        if wanted.isdisjoint(node.output) or not given.keys().isdisjoint(node.output):
+        if wanted.isdisjoint(node.output):
             continue
         copy = onnx.NodeProto()
         copy.CopyFrom(node)

@@ -12,7 +12,6 @@ from service.errors import Cancelled, InferenceFailed
 from service.metrics import ModelMetrics, Stage
 from service.repository.self_test import SelfTestReport
 from service.repository.watching import watch_answer, watch_texts
-from service.runtime.reading import TextReader
 from service.runtime.runner import Runner
 from service.runtime.session import Abort
 from service.tasks.registry import AnyTask
@@ -49,8 +48,7 @@ class Engine:
         self._metrics.stage_took(self._first, ready_s - began_s)
         if not features:
             return answers
-        padded = not isinstance(self._runner, TextReader)
-        watch_texts(self._metrics, features.values(), padded=padded)
+        watch_texts(self._metrics, features.values(), padded=True)
         rows = self._runner.run(list(features.values()), abort)
         ran_s = time.perf_counter()
         self._metrics.stage_took("inference", ran_s - ready_s)

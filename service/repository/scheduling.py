@@ -58,19 +58,15 @@ def make_batcher(works: Works, options: LoadOptions) -> Batcher[Any, Any]:
     run: Stoppable[Any, Any] | Streaming[Any, Any]
     if isinstance(runner, Translator) and isinstance(task, Translation):
         run = Streaming(lambda: DecodeStream(task, runner, metrics))
-        around = replace(around, pace=measure_stream(task, runner, manifest, most))
-    elif isinstance(runner, TextReader):
-        run = Streaming(lambda: ReadStream(task, runner, metrics), alone=works.engine.predict_batch)
-        around = replace(
-            around,
-            pace=measure_stream(task, runner, manifest, most),
-            latency=measure_batches(task, runner, manifest, 1),
-            is_quick=task.is_quick,
-        )
     else:
         run = Stoppable(works.engine.predict_batch, Abort)
         model = measure_batches(task, runner, manifest, most)
         around = replace(around, latency=model, is_quick=task.is_quick)
+        if isinstance(runner, TextReader):
+            alone = works.engine.predict_batch
+            run = Streaming(lambda: ReadStream(task, runner, metrics), alone=alone)
+    if isinstance(run, Streaming):
+        around = replace(around, pace=measure_stream(task, runner, manifest, most))
     batcher: Batcher[Any, Any] = Batcher(
         run,
         options.policy(manifest, is_continuous=isinstance(run, Streaming)),

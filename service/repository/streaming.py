@@ -220,8 +220,6 @@ class ReadStream(LoopStream):
 
     def _go_on(self) -> Sequence[tuple[int, Any]]:
         self._enter()  # which is no work
-        if not self._inside:
-            return []
         done = self._reading.step()
         self._metrics.tokens_ran(real=0, padding=self._reading.in_vain)
         return done

@@ -177,8 +177,7 @@ def piece_of(left_N: Tensor) -> int:
     """How many tokens to read next, with so many left in each text: where most are read for what a
     run costs, since texts that end within it are read on in vain."""
     longest, step = int(left_N.max()), len(left_N) + STEP_TEXTS
-    most = max(GRAIN, min(longest, LONGEST_RUN // step))
-    tokens_P = np.arange(GRAIN, most + GRAIN, GRAIN)
+    tokens_P = np.arange(GRAIN, max(GRAIN, LONGEST_RUN // step) + GRAIN, GRAIN)
     useful_P = np.minimum(left_N, tokens_P[:, None]).sum(axis=1)
     # an LSTM goes no further than to the end of the longest
     cost_P = RUN_CELLS + np.minimum(tokens_P, longest) * step

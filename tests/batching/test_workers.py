@@ -18,6 +18,7 @@ from service.batching.workers import (
     NICEST,
     OFFER_S,
     UNABLE_S,
+    Step,
     Workers,
     offering,
     pause_after,
@@ -185,6 +186,18 @@ def test_a_core_is_offered_between_two_steps_now_and_then() -> None:
     assert told == [1, 1, 1, 1, 2, 2, 2, 2, 3]
     goes_on = False
     assert not step()
+
+
+def test_every_worker_offers_its_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = Event()
+
+    def watched(step: Step) -> Step:
+        return offering(step, offer=offered.set)
+
+    monkeypatch.setattr(module, "offering", watched)
+    workers = Workers(lambda: lambda: not offered.is_set(), count=1, name="test")
+    assert offered.wait(10.0)
+    assert workers.join(10.0)
 
 
 def test_other_threads_have_the_interpreter_while_a_core_is_offered() -> None:

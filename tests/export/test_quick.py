@@ -99,6 +99,12 @@ def test_both_variants_carry_the_evidence_of_every_gate(run: Run, name: str) -> 
         assert evidence.accuracy
 
 
+def test_an_lstm_in_bytes_is_published_with_a_reader_and_a_head(run: Run) -> None:
+    variants = run.manifest("quick-text-classification").variants
+    roles = {variant.precision: {graph.role for graph in variant.graphs} for variant in variants}
+    assert roles == {"fp32": {"model"}, "int8": {"model", "reader", "head"}}
+
+
 def test_the_classifiers_learnt_more_than_to_guess(run: Run) -> None:
     for name in NAMES[:2]:
         manifest = run.manifest(name)

@@ -1,6 +1,7 @@
 """Texts as they are read in the service: piece by piece, beside others of any age."""
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,15 +11,20 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from model_zoo.catalog import Catalog
+from service.batching import inline
+from service.batching.batcher import Batcher
+from service.batching.policy import BatchPolicy
 from service.errors import InferenceFailed, InvalidInput
 from service.metrics import Metrics
+from service.repository import scheduling
 from service.repository.latency import describe
 from service.repository.live import LiveModel
 from service.repository.loading import load
 from service.repository.options import LoadOptions
 from service.repository.streaming import ReadStream
 from service.runtime import reading
-from service.runtime.reading import TextReader
+from service.runtime.reading import Reading, TextReader
+from service.runtime.session import Abort, Tensor
 from tests.tiny_reader import READ, publish_reader
 
 pytestmark = pytest.mark.anyio
@@ -32,16 +38,19 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    made = Catalog(tmp_path_factory.mktemp("zoo"))
+    publish_reader(made)
+    return made
+
+
 @pytest.fixture
 def live(
-    tmp_path_factory: pytest.TempPathFactory,
-    registry: CollectorRegistry,
-    monkeypatch: pytest.MonkeyPatch,
+    catalog: Catalog, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LiveModel]:
     """Read in pieces of eight letters at most."""
     monkeypatch.setattr(reading, "LONGEST_RUN", 1)
-    catalog = Catalog(tmp_path_factory.mktemp("zoo"))
-    publish_reader(catalog)
     options = LoadOptions(workers=2, max_queue_size=500, share_identical=False)
     made = load(catalog.open(READ), options, Metrics.create(registry))
     yield made
@@ -61,6 +70,41 @@ async def test_a_text_has_the_same_answer_alone_and_among_texts_of_any_age(
     alone = [(await scores(live, [part]))[0] for part in parts]
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
     assert np.ptp(alone) > 0.1
+
+
+async def test_a_short_text_that_is_alone_is_read_on_the_event_loop(
+    live: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inline, "LONGEST_S", 10.0)
+    monkeypatch.setattr(inline, "COMPANY_S", 0.0)
+    readings: list[int] = []
+    step = Reading.step
+
+    def noting(reading: Reading, abort: Abort | None = None) -> list[tuple[int, Tensor]]:
+        readings.append(threading.get_ident())
+        return step(reading, abort)
+
+    monkeypatch.setattr(Reading, "step", noting)
+    await scores(live, [LETTERS[:20]])
+    assert set(readings) == {threading.get_ident()}
+    readings.clear()
+    await scores(live, [LETTERS[:20], LETTERS[1:30]])
+    assert threading.get_ident() not in readings
+
+
+def test_newcomers_join_in_the_order_in_which_they_came(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policies: list[BatchPolicy] = []
+
+    def noting(run: Any, policy: BatchPolicy, **more: Any) -> Batcher[Any, Any]:
+        policies.append(policy)
+        return Batcher(run, policy, **more)
+
+    monkeypatch.setattr(scheduling, "Batcher", noting)
+    made = load(catalog.open(READ), LoadOptions(workers=1), Metrics.create(CollectorRegistry()))
+    made.close(5.0)
+    assert [policy.is_padded for policy in policies] == [False]
 
 
 async def test_what_is_read_in_vain_is_told_as_padding(
@@ -111,6 +155,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.capacity = 3
+        self.steps = 0
         self.rows: dict[int, list[Any]] = {}
         self.tickets = 0
         self.in_vain = 0
@@ -127,6 +172,7 @@ class Loop:
         return list(range(first, self.tickets))
 
     def step(self) -> list[tuple[int, Any]]:
+        self.steps += 1
         if any(text == "poison" for text, _ in self.rows.values()):
             raise RuntimeError("poisoned")
         for row in self.rows.values():
@@ -199,6 +245,12 @@ def test_a_step_that_fails_is_tried_again_text_by_text(stream: ReadStream) -> No
     assert (good, other) == ("abc!", "de!")
     assert isinstance(poison, RuntimeError)
     assert run(stream, "next") == ["next!"]
+
+
+def test_a_text_that_fails_alone_is_not_tried_again(stream: ReadStream, loop: Loop) -> None:
+    (poison,) = run(stream, "poison")
+    assert isinstance(poison, RuntimeError)
+    assert loop.steps == 1
 
 
 def test_a_number_that_is_not_finite_is_an_error_of_that_text(stream: ReadStream) -> None:

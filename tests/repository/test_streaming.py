@@ -187,6 +187,15 @@ def test_a_part_is_evicted_wherever_it_is(stream: DecodeStream, decoder: Decoder
     assert stream.step() == []
 
 
+def test_the_tokens_of_an_answer_are_counted(decoder: Decoder) -> None:
+    registry = CollectorRegistry()
+    of_model = Metrics.create(registry).model("m", "1")
+    of_model.expects(labels=(), texts=True)
+    stream = DecodeStream(cast("Translation", Task()), cast("Generator", Runner(decoder)), of_model)
+    run(stream, Sentence("a"), Sentence("bcd"))
+    assert registry.get_sample_value("slipway_generated_tokens_total", {"model": "m"}) == 2
+
+
 def test_a_part_tells_what_was_written_so_far(stream: DecodeStream) -> None:
     first, wide = stream.admit([Sentence("abcd", beam=2), Sentence("waits", beam=3)])
     assert isinstance(first, int)

@@ -1,5 +1,6 @@
 """Texts read side by side: each has the answer that it has alone, whoever joins or leaves."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from service.runtime.reading import (
     piece_of,
 )
 from service.runtime.runner import make_runner
-from service.runtime.session import Abort, Session, Tensor, open_session
+from service.runtime.session import Abort, Binding, Session, Tensor, open_session
 from tests.tiny_reader import SPEC, VOCABULARY, graphs, publish_reader
 from tests.tiny_reader import manifest as published
 
@@ -68,6 +69,11 @@ def whole(manifest: Manifest, some: Sequence[Text]) -> Tensor:
     """Each alone, by the whole network."""
     forward = TextForward(open_session(graphs()["model"]), manifest, SPEC)
     return np.stack([forward.run([text])[0] for text in some])
+
+
+def bindings() -> int:
+    """How many there are in this process."""
+    return sum(type(found) is Binding for found in gc.get_objects())
 
 
 def until_done(reading: Reading, tickets: Sequence[int]) -> dict[int, Tensor]:
@@ -189,7 +195,9 @@ def test_memory_that_is_bound_is_given_up_now_and_then(
     monkeypatch.setattr(module, "MOST_BINDINGS", 1)
     some = texts(64, 3, 20)
     tickets = reading.admit(some)
+    before = bindings()
     found = until_done(reading, tickets)
+    assert bindings() == before + 1
     got = np.stack([found[ticket] for ticket in tickets])
     np.testing.assert_allclose(got, whole(manifest, some), rtol=0, atol=1e-5)
 
