@@ -48,7 +48,7 @@ class Site:
 
     async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.long_way += 1
-        while (await receive()).get("more_body"):
+        while scope["path"] != "/unread" and (await receive()).get("more_body"):
             pass
         await send(
             {

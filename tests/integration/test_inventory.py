@@ -100,6 +100,19 @@ async def test_the_metrics_hold_what_was_served(client: httpx.AsyncClient) -> No
         assert series in page.text
 
 
+async def test_a_head_is_told_and_counted_as_the_page_is(client: httpx.AsyncClient) -> None:
+    async def counted() -> float:
+        told = (await client.get("/metrics")).text
+        (count,) = re.findall(r'slipway_requests_total{endpoint="/v1/models",.* ([0-9.]+)\n', told)
+        return float(count)
+
+    page, before = await client.get("/v1/models"), await counted()
+    head = await client.head("/v1/models")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == page.headers["content-type"]
+    assert await counted() == before + 1
+
+
 async def test_the_front_door_leads_to_the_docs(client: httpx.AsyncClient) -> None:
     answer = await client.get("/", follow_redirects=True)
     assert answer.url.path == "/docs"

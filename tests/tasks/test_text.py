@@ -107,6 +107,18 @@ def test_half_a_character_is_refused_with_its_place(text: str) -> None:
         clean(text)
 
 
+def test_long_texts_are_not_composed_in_a_time_that_grows_as_their_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(form: str, text: str) -> str:
+        raise AssertionError("this sorts the marks of one letter one by one")
+
+    with monkeypatch.context() as patched:  # pytest itself needs it
+        patched.setattr(unicodedata, "normalize", refuse)
+        found = clean("e\u0301" * LONG)
+    assert found == "é" * LONG
+
+
 def test_long_texts_are_composed_as_short_ones_are() -> None:
     text = "e\u0316\u0301 Grüße \u0f73\u0f71 ﬁ Å"
     assert len(text) < LONG
