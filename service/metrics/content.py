@@ -34,7 +34,9 @@ class ContentFamilies:
         )
         self.real = make.counter("real_tokens", "Tokens of texts in batches.", "model")
         self.padding = make.counter(
-            "padding_tokens", "Tokens that made texts of a batch equally long.", "model"
+            "padding_tokens",
+            "Tokens that were read behind the ends of texts, or made those of a batch as long.",
+            "model",
         )
         self.confidence = make.histogram(
             "prediction_confidence",
