@@ -203,10 +203,12 @@ class DecodeStream(LoopStream):
         self._just_entered = not self._just_entered and self._enter()
         return self._decoder.step() if self._inside and not self._just_entered else []
 
+    def _leave(self, guest: Guest, row: Any) -> tuple[int, Any]:
+        self._metrics.tokens_generated(len(row[0]))
+        return super()._leave(guest, row)
+
     def _checked(self, row: Any) -> Any:
-        ids, score, _ = row
-        self._metrics.tokens_generated(len(ids))
-        if not math.isfinite(score):
+        if not math.isfinite(row[1]):
             raise InferenceFailed("The model gave a score that is no number.")
         return row
 

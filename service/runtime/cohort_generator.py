@@ -1,7 +1,6 @@
 """Translation's runner for a folder that Hugging Face Optimum exported: greedy, in cohorts."""
 
 import math
-import threading
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +9,7 @@ from service.errors import InferenceFailed, InvalidInput
 from service.runtime.cohort_decoder import CohortDecoder
 from service.runtime.collate import check_ids
 from service.runtime.optimum import OptimumGraphs
+from service.runtime.per_thread import PerThread
 from service.runtime.session import Abort
 from service.runtime.slot_decoder import DEFAULT_SLOTS, Source
 from service.runtime.slots import Generated
@@ -24,7 +24,7 @@ class CohortGenerator:
         self._graphs = graphs
         self._spec = spec
         self._slots = slots
-        self._threads = threading.local()
+        self._decoders: PerThread[CohortDecoder] = PerThread()
 
     @property
     def placement(self) -> Mapping[str, int]:
@@ -50,7 +50,7 @@ class CohortGenerator:
         """An answer for every source, in order; as rows end, waiting sources form new cohorts."""
         for source in features:
             self.check(source)
-        decoder = self._decoder_of_this_thread()
+        decoder = self._decoders.get(self.open_decoder)
         try:
             answers = _drive(decoder, features, abort)
         except BaseException:
@@ -62,13 +62,7 @@ class CohortGenerator:
 
     def close(self) -> None:
         """Free the memory of this thread; that of others goes with their threads."""
-        self._threads = threading.local()
-
-    def _decoder_of_this_thread(self) -> CohortDecoder:
-        decoder: CohortDecoder | None = getattr(self._threads, "decoder", None)
-        if decoder is None:
-            decoder = self._threads.decoder = self.open_decoder()
-        return decoder
+        self._decoders.forget()
 
 
 def _drive(

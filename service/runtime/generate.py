@@ -1,13 +1,13 @@
 """Translation's runner: drives a decoder a thread to completion, over shared sessions."""
 
 import math
-import threading
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
 from model_zoo.preprocessing import TranslationInput
 from service.errors import InferenceFailed, InvalidInput
 from service.runtime.collate import check_ids
+from service.runtime.per_thread import PerThread
 from service.runtime.session import Abort, Session
 from service.runtime.shortlist import Shortlist, scored_and_own
 from service.runtime.slot_decoder import DEFAULT_SLOTS, SlotDecoder, Source
@@ -40,7 +40,7 @@ class Generator:
         self._decoder = decoder
         self._spec = spec
         self._slots = slots
-        self._threads = threading.local()
+        self._decoders: PerThread[SlotDecoder] = PerThread()
 
     @property
     def placement(self) -> Mapping[str, int]:
@@ -68,7 +68,7 @@ class Generator:
         """An answer for every source, in order; as rows end, waiting sources take their slots."""
         for source in features:
             self.check(source)
-        decoder = self._decoder_of_this_thread()
+        decoder = self._decoders.get(self.open_decoder)
         try:
             answers = _drive(decoder, features, abort)
         except BaseException:
@@ -80,13 +80,7 @@ class Generator:
 
     def close(self) -> None:
         """Free the slots of this thread; those of others go with their threads."""
-        self._threads = threading.local()
-
-    def _decoder_of_this_thread(self) -> SlotDecoder:
-        decoder: SlotDecoder | None = getattr(self._threads, "decoder", None)
-        if decoder is None:
-            decoder = self._threads.decoder = self.open_decoder()
-        return decoder
+        self._decoders.forget()
 
 
 def _drive(decoder: SlotDecoder, sources: Sequence[Source], abort: Abort | None) -> list[Generated]:

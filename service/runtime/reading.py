@@ -7,7 +7,6 @@ the end of a longer one. A bidirectional network reads each text from both of it
 Shapes: N texts, T tokens of each at most, H hidden width of one direction, K classes.
 """
 
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -19,6 +18,7 @@ from model_zoo.preprocessing import TextInput
 from service.runtime.collate import HasIds, check_ids, pad_ids
 from service.runtime.errors import GraphMismatch
 from service.runtime.forward import split_rows
+from service.runtime.per_thread import PerThread
 from service.runtime.session import Abort, Binding, Session, Tensor
 from service.runtime.signature import Signature, TensorType
 
@@ -225,7 +225,7 @@ class TextReader:
         self._reader = reader
         self._head = head
         self._spec = spec
-        self._threads = threading.local()
+        self._readings: PerThread[Reading] = PerThread()
 
     @property
     def placement(self) -> Mapping[str, int]:
@@ -246,7 +246,7 @@ class TextReader:
             return []
         for text in features:
             self.check(text)
-        reading = self._of_this_thread()
+        reading = self._readings.get(self.open_reading)
         rows: dict[int, Tensor] = {}
         places: dict[int, int] = {}
         entered = 0
@@ -264,10 +264,4 @@ class TextReader:
 
     def close(self) -> None:
         """Free the rows of this thread; those of others go with their threads."""
-        self._threads = threading.local()
-
-    def _of_this_thread(self) -> Reading:
-        reading: Reading | None = getattr(self._threads, "reading", None)
-        if reading is None:
-            reading = self._threads.reading = self.open_reading()
-        return reading
+        self._readings.forget()

@@ -25,6 +25,7 @@ from service.repository.streaming import ReadStream
 from service.runtime import reading
 from service.runtime.reading import Reading, TextReader
 from service.runtime.session import Abort, Tensor
+from tests.repository.stepped_loop import Runner, SteppedLoop, Task, run
 from tests.tiny_reader import READ, publish_reader
 
 pytestmark = pytest.mark.anyio
@@ -134,78 +135,20 @@ async def test_what_is_foreseen_goes_by_tokens_and_not_by_batches(
 
 
 @dataclass(frozen=True)
-class Features:
+class Text:
     text: str
 
 
-class Task:
-    """Features are the part itself."""
+class Loop(SteppedLoop):
+    in_vain = 0
 
-    def preprocess(self, part: str) -> Features:
-        if part == "unreadable":
-            raise InvalidInput("Send something else.")
-        return Features(part)
-
-    def postprocess(self, features: Features, row: Any) -> str:
-        return f"{features.text}!"
-
-
-class Loop:
-    """Every text takes as many steps as it has letters; some break the whole step."""
-
-    def __init__(self) -> None:
-        self.capacity = 3
-        self.steps = 0
-        self.rows: dict[int, list[Any]] = {}
-        self.tickets = 0
-        self.in_vain = 0
-
-    @property
-    def free(self) -> int:
-        return self.capacity - len(self.rows)
-
-    def admit(self, sources: Sequence[Features]) -> list[int]:
-        assert len(sources) <= self.free
-        first = self.tickets
-        self.tickets += len(sources)
-        self.rows.update({first + i: [s.text, len(s.text)] for i, s in enumerate(sources)})
-        return list(range(first, self.tickets))
-
-    def step(self) -> list[tuple[int, Any]]:
-        self.steps += 1
-        if any(text == "poison" for text, _ in self.rows.values()):
-            raise RuntimeError("poisoned")
-        for row in self.rows.values():
-            row[1] -= 1
-        done = {ticket: text for ticket, (text, left) in self.rows.items() if not left}
-        for ticket in done:
-            del self.rows[ticket]
-        return [
-            (ticket, np.full(2, np.nan if text == "nan" else 0.5)) for ticket, text in done.items()
-        ]
-
-    def evict(self, ticket: int) -> None:
-        del self.rows[ticket]
-
-    def clear(self) -> None:
-        self.rows.clear()
-
-
-class Runner:
-    def __init__(self, loop: Loop) -> None:
-        self.loop = loop
-
-    def open_reading(self) -> Loop:
-        return self.loop
-
-    def check(self, features: Features) -> None:
-        if features.text == "too long":
-            raise InvalidInput("Too long.")
+    def row(self, source: Text) -> Any:
+        return np.full(2, np.nan if source.text == "nan" else 0.5)
 
 
 @pytest.fixture
 def loop() -> Loop:
-    return Loop()
+    return Loop(capacity=3)
 
 
 @pytest.fixture
@@ -214,17 +157,12 @@ def stream(loop: Loop) -> ReadStream:
     return ReadStream(cast("Any", Task()), cast("TextReader", Runner(loop)), of_model)
 
 
-def run(stream: ReadStream, *parts: str) -> list[Any]:
-    """The answers in order of the parts."""
-    tickets = stream.admit(parts)
-    found: dict[int, Any] = {}
-    while len(found) < sum(isinstance(ticket, int) for ticket in tickets):
-        found.update(stream.step())
-    return [found[ticket] if isinstance(ticket, int) else ticket for ticket in tickets]
+def read(stream: ReadStream, *texts: str) -> list[Any]:
+    return run(stream, *map(Text, texts))
 
 
 def test_texts_that_cannot_be_read_are_refused_one_by_one(stream: ReadStream) -> None:
-    first, bad, second, long = run(stream, "a", "unreadable", "bb", "too long")
+    first, bad, second, long = read(stream, "a", "unreadable", "bb", "too long")
     assert (first, second) == ("a!", "bb!")
     assert [type(bad), type(long)] == [InvalidInput, InvalidInput]
 
@@ -232,41 +170,41 @@ def test_texts_that_cannot_be_read_are_refused_one_by_one(stream: ReadStream) ->
 def test_newcomers_are_read_at_once_and_nobody_is_asked_how_far_he_is(
     stream: ReadStream, loop: Loop
 ) -> None:
-    (ticket,) = stream.admit(["abc"])
+    (ticket,) = stream.admit([Text("abc")])
     assert (stream.free, loop.free) == (2, 3), "a promised row is not free"
     stream.step()
-    assert loop.rows == {0: ["abc", 2]}
+    assert loop.rows == {0: [Text("abc"), 2]}
     assert isinstance(ticket, int)
     assert stream.progress(ticket) is None
 
 
 def test_a_step_that_fails_is_tried_again_text_by_text(stream: ReadStream) -> None:
-    good, poison, other = run(stream, "abc", "poison", "de")
+    good, poison, other = read(stream, "abc", "poison", "de")
     assert (good, other) == ("abc!", "de!")
     assert isinstance(poison, RuntimeError)
-    assert run(stream, "next") == ["next!"]
+    assert read(stream, "next") == ["next!"]
 
 
 def test_a_text_that_fails_alone_is_not_tried_again(stream: ReadStream, loop: Loop) -> None:
-    (poison,) = run(stream, "poison")
+    (poison,) = read(stream, "poison")
     assert isinstance(poison, RuntimeError)
     assert loop.steps == 1
 
 
 def test_a_number_that_is_not_finite_is_an_error_of_that_text(stream: ReadStream) -> None:
-    broken, fine = run(stream, "nan", "fine")
+    broken, fine = read(stream, "nan", "fine")
     assert isinstance(broken, InferenceFailed)
     assert fine == "fine!"
 
 
 def test_a_text_that_nobody_wants_gives_its_row_back(stream: ReadStream, loop: Loop) -> None:
-    inside, other = stream.admit(["inside", "other"])
+    inside, other = stream.admit([Text("inside"), Text("other")])
     stream.step()
-    (waiting,) = stream.admit(["waits"])
+    (waiting,) = stream.admit([Text("waits")])
     assert isinstance(inside, int)
     assert isinstance(waiting, int)
     stream.evict(waiting)
     stream.evict(inside)
-    assert [text for text, _ in loop.rows.values()] == ["other"]
+    assert [text for text, _ in loop.rows.values()] == [Text("other")]
     assert stream.free == 2
     assert isinstance(other, int)

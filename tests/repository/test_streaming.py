@@ -18,6 +18,7 @@ from service.runtime.collate import GROUP_ROWS
 from service.runtime.generate import Generator
 from service.tasks.base import Sentence
 from service.tasks.translation import Translation
+from tests.repository.stepped_loop import Runner, SteppedLoop, Task, run
 from tests.tiny_zoo import TRANSLATOR, build
 
 FAR = 1e9
@@ -50,79 +51,23 @@ async def test_a_sentence_has_the_same_words_alone_and_among_sentences_of_any_ag
     assert len(set(alone)) > 10
 
 
-class Task:
-    """Features are the part itself."""
+class Decoder(SteppedLoop):
+    """A sentence takes as many rows as its beam is wide."""
 
-    def preprocess(self, part: Any) -> Any:
-        if part.text == "unreadable":
-            raise InvalidInput("Send something else.")
-        return part
+    def width(self, source: Any) -> int:
+        return int(source.beam)
 
-    def partial(self, features: Any, ids: Sequence[int]) -> str | None:
-        return str(features.text[: len(ids)])
-
-    def postprocess(self, features: Any, row: Any) -> str:
-        return f"{features.text}!"
-
-
-class Decoder:
-    """Every sentence takes as many steps as it has letters; some break the whole step."""
-
-    def __init__(self, capacity: int = 4) -> None:
-        self.capacity = capacity
-        self.rows: dict[int, list[Any]] = {}
-        self.tickets = 0
-
-    @property
-    def free(self) -> int:
-        return self.capacity - sum(int(row[0].beam) for row in self.rows.values())
-
-    def admit(self, sources: Sequence[Any]) -> list[int]:
-        assert sum(source.beam for source in sources) <= self.free
-        first = self.tickets
-        self.tickets += len(sources)
-        self.rows.update({first + i: [s, len(s.text)] for i, s in enumerate(sources)})
-        return list(range(first, self.tickets))
-
-    def step(self) -> list[tuple[int, Any]]:
-        if any(row[0].text == "poison" for row in self.rows.values()):
-            raise RuntimeError("poisoned")
-        for row in self.rows.values():
-            row[1] -= 1
-        done = {ticket: row for ticket, row in self.rows.items() if not row[1]}
-        for ticket in done:
-            del self.rows[ticket]
-        return [
-            (ticket, ([1], math.nan if row[0].text == "nan" else -0.5, True))
-            for ticket, row in done.items()
-        ]
+    def row(self, source: Any) -> Any:
+        return [1], math.nan if source.text == "nan" else -0.5, True
 
     def written(self, ticket: int) -> list[int]:
         source, left = self.rows[ticket]
         return list(range(len(source.text) - left))
 
-    def evict(self, ticket: int) -> None:
-        del self.rows[ticket]
-
-    def clear(self) -> None:
-        self.rows.clear()
-
-
-class Runner:
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-
-    def open_decoder(self) -> Decoder:
-        return self._decoder
-
-    def check(self, features: Any) -> None:
-        if features.text == "too long":
-            raise InvalidInput("Too long.")
-
 
 @pytest.fixture
 def decoder() -> Decoder:
-    return Decoder()
+    return Decoder(capacity=4)
 
 
 @pytest.fixture
@@ -133,15 +78,6 @@ def stream(decoder: Decoder) -> DecodeStream:
 def opened(decoder: Decoder) -> DecodeStream:
     of_model = Metrics.create(CollectorRegistry()).model("m", "1")
     return DecodeStream(cast("Translation", Task()), cast("Generator", Runner(decoder)), of_model)
-
-
-def run(stream: DecodeStream, *parts: Sentence) -> list[Any]:
-    """The answers in order of the parts."""
-    tickets = stream.admit(parts)
-    found: dict[int, Any] = {}
-    while len(found) < sum(isinstance(ticket, int) for ticket in tickets):
-        found.update(stream.step())
-    return [found[ticket] if isinstance(ticket, int) else ticket for ticket in tickets]
 
 
 def test_parts_that_cannot_be_read_are_refused_one_by_one(stream: DecodeStream) -> None:
