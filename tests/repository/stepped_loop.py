@@ -22,7 +22,7 @@ class Task:
 
 
 class SteppedLoop:
-    """Every part takes as many steps as it has letters; some break the whole step."""
+    """Every part takes as many steps as it has letters; some break the whole step, or the door."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -42,6 +42,8 @@ class SteppedLoop:
 
     def admit(self, sources: Sequence[Any]) -> list[int]:
         assert sum(map(self.width, sources)) <= self.free
+        if any(source.text == "no entry" for source in sources):
+            raise RuntimeError("cannot come in")
         first = self.tickets
         self.tickets += len(sources)
         self.rows.update({first + i: [s, len(s.text)] for i, s in enumerate(sources)})

@@ -185,6 +185,12 @@ def test_a_step_that_fails_is_tried_again_text_by_text(stream: ReadStream) -> No
     assert read(stream, "next") == ["next!"]
 
 
+def test_whoever_comes_with_a_text_that_cannot_come_in_has_an_answer(stream: ReadStream) -> None:
+    good, bad, other = read(stream, "abc", "no entry", "de")
+    assert (good, other) == ("abc!", "de!")
+    assert isinstance(bad, RuntimeError)
+
+
 def test_a_text_that_fails_alone_is_not_tried_again(stream: ReadStream, loop: Loop) -> None:
     (poison,) = read(stream, "poison")
     assert isinstance(poison, RuntimeError)
