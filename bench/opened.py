@@ -27,10 +27,15 @@ def newest(models: Path, task: TaskName) -> PublishedModel:
 
 
 def open_model(
-    published: PublishedModel, precision: Precision | None = None, *, in_one_piece: bool = False
+    published: PublishedModel,
+    precision: Precision | None = None,
+    *,
+    in_one_piece: bool = False,
+    as_published: bool = False,
 ) -> tuple[AnyTask, Runner]:
     """Its task, and its variant for this machine on one thread; `in_one_piece` runs the whole
-    network where the service would run parts of it."""
+    network where the service would run parts of it, `as_published` the graph as it is where the
+    service would write it anew for this CPU."""
     manifest = published.manifest
     usable = usable_providers()
     choice = choose_variant(
@@ -42,4 +47,5 @@ def open_model(
     )
     wanted = [g for g in choice.variant.graphs if g.role == "model" or not in_one_piece]
     graphs = {graph.role: published.read(graph.file) for graph in wanted}
-    return make_task(manifest, published.read), make_runner(manifest, graphs, threads=1)
+    runner = make_runner(manifest, graphs, threads=1, features=() if as_published else None)
+    return make_task(manifest, published.read), runner

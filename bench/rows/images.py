@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bench.child import Child
 from bench.closed_loop import Turn, turn
@@ -11,61 +12,95 @@ from bench.place import Place, stay_on
 from bench.row import Row, median
 from bench.serving import Serving, serving
 from service.load.native import native_requests
+from service.runtime.providers import cpu_features
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 CEILING = "bench.image_ceiling"
+TITLE = "decode + ONNX Runtime in a loop"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A graph in a loop: as it was published, or as the service opens it; and its best batch."""
+
+    for_this_cpu: bool
+    batch_size: int
+
+    @property
+    def title(self) -> str:
+        """What it is, after what every ceiling is."""
+        return ", its convolutions by AMX as in the service" if self.for_this_cpu else ""
 
 
 def measure(place: Place) -> Iterator[Row]:
-    """32 clients and 1 client against one core; 32 clients against both."""
+    """32 clients and 1 client against one core; 32 clients against both. Each against the published
+    graph in a loop and, where the service opens another one for this CPU, against that."""
     with Child(CEILING, str(place.models), cores={place.core}) as ceiling:
-        best = _best_batch(ceiling)
+        kinds = [_best(ceiling, for_this_cpu=False)]
+        if "amx" in cpu_features():
+            kinds.append(_best(ceiling, for_this_cpu=True))
         with serving(place) as server:
-            yield asyncio.run(_paired(place, server, [ceiling], best, 32, 0.90, "one core"))
-            yield asyncio.run(_paired(place, server, [ceiling], best, 1, 0.72, "one core"))
+            for clients, aim in ((32, 0.90), (1, 0.72)):
+                paired = _paired(place, server, [ceiling], kinds, clients, aim, "one core")
+                yield from asyncio.run(paired)
         with (
             Child(CEILING, str(place.models), cores={place.load_core}) as other,
             serving(place, "--workers", "2", cores=place.both) as server,
         ):
-            other.ask(seconds=0.2, batch_size=best)
+            for kind in kinds:
+                other.ask(seconds=0.2, batch_size=kind.batch_size, for_this_cpu=kind.for_this_cpu)
             stay_on(place.both)
             both = [ceiling, other]
-            yield asyncio.run(
-                _paired(place, server, both, best, 32, 0.75, "both cores by --workers 2")
-            )
+            where = "both cores by --workers 2"
+            yield from asyncio.run(_paired(place, server, both, kinds, 32, 0.75, where))
 
 
-def _best_batch(ceiling: Child) -> int:
-    ceiling.ask(seconds=0.2, batch_size=1)
-    rates = {size: ceiling.ask(seconds=0.5, batch_size=size)["rate"] for size in BATCH_SIZES}
-    return max(rates, key=lambda size: float(rates[size]))
+def _best(ceiling: Child, *, for_this_cpu: bool) -> Kind:
+    ceiling.ask(seconds=0.2, batch_size=1, for_this_cpu=for_this_cpu)
+    rates = {
+        size: ceiling.ask(seconds=0.4, batch_size=size, for_this_cpu=for_this_cpu)["rate"]
+        for size in BATCH_SIZES
+    }
+    return Kind(for_this_cpu, max(rates, key=lambda size: float(rates[size])))
 
 
 async def _paired(
     place: Place,
     server: Serving,
     ceilings: Sequence[Child],
-    best: int,
+    kinds: Sequence[Kind],
     clients: int,
     aim: float,
     where: str,
-) -> Row:
+) -> list[Row]:
     requests = native_requests(server.target, "classify")
     seconds = place.seconds(3.0)
     await turn(server, requests, clients, 1.0)
-    pairs: list[tuple[float, Turn]] = []
+    served: list[Turn] = []
+    rates: dict[Kind, list[float]] = {kind: [] for kind in kinds}
     for _ in range(place.rounds):
-        for ceiling in ceilings:
-            ceiling.tell(seconds=seconds, batch_size=best)
-        rate = sum(ceiling.hear()["rate"] for ceiling in ceilings)
-        pairs.append((rate, await turn(server, requests, clients, seconds)))
-    served, most = median([t.rate for _, t in pairs]), median([rate for rate, _ in pairs])
-    middle = pairs[0][1]
-    return Row.of_rounds(
-        f"images {clients} {where}",
-        f"images, {where}, {clients} client{'s' * (clients > 1)} ÷ decode + ONNX Runtime in a loop",
-        [found.rate / rate for rate, found in pairs],
-        aim,
-        detail=f"{served:.0f} of {most:.0f} images/s (batch {best}); p50 {middle.p50_ms:.1f} ms",
-        figures={"served": served, "ceiling": most, "cpu_us": middle.cpu_s * 1e6},
-    )
+        for kind in kinds:
+            rates[kind].append(_rate(ceilings, kind, seconds / len(kinds)))
+        served.append(await turn(server, requests, clients, seconds))
+    return [
+        Row.of_rounds(
+            f"images {clients} {where}" + " AMX" * kind.for_this_cpu,
+            f"images, {where}, {clients} client{'s' * (clients > 1)} ÷ {TITLE}{kind.title}",
+            [found.rate / rate for rate, found in zip(rates[kind], served, strict=True)],
+            aim,
+            detail=f"{median([t.rate for t in served]):.0f} of {median(rates[kind]):.0f} images/s "
+            f"(batch {kind.batch_size}); p50 {served[0].p50_ms:.1f} ms",
+            figures={
+                "served": median([t.rate for t in served]),
+                "ceiling": median(rates[kind]),
+                "cpu_us": served[0].cpu_s * 1e6,
+            },
+        )
+        for kind in kinds
+    ]
+
+
+def _rate(ceilings: Sequence[Child], kind: Kind, seconds: float) -> float:
+    for ceiling in ceilings:
+        ceiling.tell(seconds=seconds, batch_size=kind.batch_size, for_this_cpu=kind.for_this_cpu)
+    return sum(float(ceiling.hear()["rate"]) for ceiling in ceilings)

@@ -37,13 +37,15 @@ class BatchPolicy:
     `join_size` places free for interactive ones. `bulk_every` is how many batches in a row may
     pass over a bulk item that waits. `max_queue_size` and `max_queue_s` (predicted seconds) bound
     what waits before a newcomer: before an interactive one its own kind, before bulk everybody. So
-    bulk takes nobody's place, and up to twice `max_queue_size` wait in all.
+    bulk takes nobody's place, and up to twice `max_queue_size` wait in all. `max_run_s` bounds what
+    is foreseen for a batch of several, since whoever comes while it runs waits for all of it.
     """
 
     max_batch_size: int
     max_queue_size: int
     max_queue_delay_s: float = 0.0
     max_queue_s: float = float("inf")
+    max_run_s: float = float("inf")
     look_ahead: int = 0
     is_padded: bool = True
     join_size: int = 4
@@ -53,6 +55,8 @@ class BatchPolicy:
     def __post_init__(self) -> None:
         if self.max_batch_size < 1 or self.max_queue_size < 1 or self.bulk_every < 1:
             raise ValueError("a batch and a queue hold at least one item")
+        if not self.max_run_s > 0.0:
+            raise ValueError("a batch takes time; without a bound that is infinite")
         if not self.max_queue_delay_s >= 0.0 or not self.max_queue_s > 0.0 or self.look_ahead < 0:
             raise ValueError("a delay and a look-ahead are never negative")
 
@@ -109,9 +113,10 @@ class BatchPolicy:
         The oldest always goes, so an item at place n waits n batches at most. Its company are the
         items of nearest cost, older ones first, because in one tensor all are padded to the
         longest; with `run_s` only as long as joining is cheaper for a newcomer than a batch of its
-        own kind, and as the oldest still has its answer within `spare_s`. `most` bounds a batch
-        that has less room than usual, `share` one that would leave other workers nothing. `partial`
-        is the reason where nothing but company could make it larger.
+        own kind, as the oldest still has its answer within `spare_s`, and as all of it takes no
+        longer than `max_run_s`. `most` bounds a batch that has less room than usual, `share` one
+        that would leave other workers nothing. `partial` is the reason where nothing but company
+        could make it larger.
         """
         size = self.max_batch_size if most is None else min(most, self.max_batch_size)
         if not costs:
@@ -125,8 +130,10 @@ class BatchPolicy:
         if run_s is not None and self.is_padded:
             count = _worthwhile([costs[place] for place in order[:count]], len(costs), run_s)
             in_time = _in_time([costs[place] for place in order[:count]], run_s, spare_s)
-            if in_time < count:
-                return Choice(sorted(order[:in_time]), "deadline")
+            short = _ending_within(self.max_run_s, [costs[place] for place in order[:count]], run_s)
+            if min(in_time, short) < count:
+                reason: ReleaseReason = "deadline" if in_time < short else "full"
+                return Choice(sorted(order[: min(in_time, short)]), reason)
         is_full = count == size or count < share
         return Choice(sorted(order[:count]), "full" if is_full else partial)
 
@@ -160,12 +167,14 @@ def _in_time(costs: Sequence[int], run_s: RunSeconds, spare_s: float) -> int:
 
     All, if the first alone would be late: a small batch does not help it and holds up the others.
     """
-    longest, count = costs[0], 1
-    if run_s(1, longest) > spare_s:
-        return len(costs)
-    for cost in costs[1:]:
+    return len(costs) if run_s(1, costs[0]) > spare_s else _ending_within(spare_s, costs, run_s)
+
+
+def _ending_within(seconds: float, costs: Sequence[int], run_s: RunSeconds) -> int:
+    """The most of `costs`, in this order, whose batch takes no longer; 1 at least."""
+    longest = costs[0]
+    for count, cost in enumerate(costs[1:], start=1):
         longest = max(longest, cost)
-        if run_s(count + 1, longest) > spare_s:
-            break
-        count += 1
-    return count
+        if run_s(count + 1, longest) > seconds:
+            return count
+    return len(costs)

@@ -11,6 +11,9 @@ from service.tasks.images import ImageLimits
 
 # How many waiting texts are compared by length to fill a batch, in batches.
 LOOK_AHEAD = 4
+# Of a batch of several, foreseen. What takes so long, such as unpacking photographs, gains nothing
+# by company.
+LONGEST_BATCH_S = 1.0
 
 
 def _all_cores() -> Cores:
@@ -51,6 +54,7 @@ class LoadOptions:
             max_queue_size=self.max_queue_size,
             max_queue_delay_s=self.max_queue_delay_s,
             max_queue_s=self.max_queue_s,
+            max_run_s=LONGEST_BATCH_S,
             look_ahead=LOOK_AHEAD * self.max_batch_size if by_length else 0,
             is_padded=not is_continuous,
         )

@@ -1,15 +1,17 @@
 """Opens a model's graphs and gives the runner that its manifest calls for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from model_zoo.manifest import Manifest, Provider, Role
 from model_zoo.preprocessing import ImageInput, TextInput
 from service.runtime.cohort_generator import CohortGenerator
+from service.runtime.convolutions import for_tiles
 from service.runtime.errors import EngineError
 from service.runtime.forward import ImageForward, TextForward
 from service.runtime.generate import Generator
 from service.runtime.optimum import OptimumGraphs
+from service.runtime.providers import cpu_features
 from service.runtime.reading import TextReader
 from service.runtime.session import Abort, Session, open_session
 from service.runtime.slot_decoder import DEFAULT_SLOTS
@@ -50,13 +52,21 @@ def make_runner(
     threads: int = 1,
     strict: bool = False,
     slots: int = DEFAULT_SLOTS,
+    features: Collection[str] | None = None,
 ) -> Runner:
     """Load the graphs, `threads` intra-op threads each, and check them against the manifest.
 
-    `slots` is the number of rows that a translation decodes at once in each calling thread.
+    `slots` is the number of rows that a translation decodes at once in each calling thread;
+    `features` is what this CPU can do, by default as `cpu_features` finds.
     Raises an EngineError that names the model and the graph.
     """
-
+    features = cpu_features() if features is None else features
+    if (
+        "amx" in features
+        and providers[0] == "cpu"
+        and isinstance(manifest.preprocessing, ImageInput)
+    ):
+        graphs = {role: for_tiles(graph) for role, graph in graphs.items()}
     try:
         return _open(manifest, graphs, providers, threads, strict, slots)
     except EngineError as error:

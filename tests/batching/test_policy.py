@@ -123,10 +123,12 @@ def test_the_window_is_never_smaller_than_a_batch() -> None:
         {"max_batch_size": 1, "max_queue_size": 1, "bulk_every": 0},
         {"max_batch_size": 1, "max_queue_size": 1, "max_queue_s": 0.0},
         {"max_batch_size": 1, "max_queue_size": 1, "max_queue_s": float("nan")},
+        {"max_batch_size": 1, "max_queue_size": 1, "max_run_s": 0.0},
+        {"max_batch_size": 1, "max_queue_size": 1, "max_run_s": float("nan")},
     ],
 )
 def test_rules_that_make_no_sense_are_refused(rules: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"at least one|negative"):
+    with pytest.raises(ValueError, match=r"at least one|negative|takes time"):
         BatchPolicy(**rules)  # type: ignore[arg-type]
 
 
@@ -195,6 +197,26 @@ def test_a_batch_is_as_small_as_the_oldest_needs_to_be_in_time(
     spare_s: float, chosen: Sequence[int], reason: str
 ) -> None:
     choice = choose([8] * 6, spare_s=spare_s)
+    assert (list(choice.places), choice.reason) == (chosen, reason)
+
+
+@pytest.mark.parametrize(
+    ("max_run_s", "spare_s", "chosen", "reason"),
+    [
+        (5.0, 1e6, [0, 1, 2, 3], "full"),
+        (4.9, 1e6, [0, 1, 2], "full"),
+        (3.0, 1e6, [0, 1], "full"),
+        (0.1, 1e6, [0], "full"),  # somebody has to go
+        (4.0, 3.0, [0, 1], "deadline"),
+        (3.0, 4.0, [0, 1], "full"),
+        (3.0, 1.9, [0, 1], "full"),  # late anyway, but the next need not wait longer for it
+    ],
+)
+def test_a_batch_holds_up_whoever_comes_for_a_bounded_time(
+    max_run_s: float, spare_s: float, chosen: Sequence[int], reason: str
+) -> None:
+    policy = BatchPolicy(max_batch_size=4, max_queue_size=100, max_run_s=max_run_s)
+    choice = policy.choose([8] * 6, run_s=SECONDS, spare_s=spare_s)
     assert (list(choice.places), choice.reason) == (chosen, reason)
 
 

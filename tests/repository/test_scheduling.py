@@ -17,7 +17,7 @@ from service.batching.cores import Account, Cores
 from service.metrics import Metrics
 from service.repository.live import Engine, LiveModel
 from service.repository.loading import load
-from service.repository.options import LOOK_AHEAD, LoadOptions
+from service.repository.options import LONGEST_BATCH_S, LOOK_AHEAD, LoadOptions
 from service.repository.scheduling import (
     MAX_SHARED_BYTES,
     MAX_SHARED_CHARACTERS,
@@ -283,6 +283,7 @@ def test_texts_alone_are_grouped_by_length() -> None:
     assert (policy.max_batch_size, policy.max_queue_size) == (8, 9)
     assert (policy.max_queue_delay_s, policy.max_queue_s) == (0.5, 3)
     assert policy.is_padded
+    assert policy.max_run_s == LONGEST_BATCH_S
     for manifest in (image_model()[0], translation_model()[0]):
         assert options.policy(manifest).look_ahead == 0
     one_by_one = options.policy(text_model()[0], is_continuous=True)

@@ -15,6 +15,8 @@ ELEMENTS = {
     "float16": TensorProto.FLOAT16,
     "int64": TensorProto.INT64,
     "int32": TensorProto.INT32,
+    "int8": TensorProto.INT8,
+    "uint8": TensorProto.UINT8,
 }
 
 
@@ -39,6 +41,14 @@ class GraphBuilder:
         array: Array = np.asarray(value, dtype)
         name = f"constant_{len(self._constants)}"
         self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def written_out(self, value: Any, dtype: type) -> str:
+        """A constant whose numbers are written one by one instead of as their bytes."""
+        array: Array = np.asarray(value, dtype)
+        name = f"constant_{len(self._constants)}"
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        self._constants[name] = helper.make_tensor(name, kind, array.shape, array.flatten())
         return name
 
     def ints(self, *values: int) -> str:
