@@ -12,7 +12,8 @@ TORCH := torch==2.13.0
 
 # The provider's own build of ONNX Runtime, and what its tests import.
 OPENVINO := onnxruntime-openvino==1.24.1 openvino==2026.4.1 onnx==1.23.2 numpy==2.4.6 \
-	pydantic prometheus_client tokenizers pillow anyio pytest==9.2.0 pytest-timeout blockbuster
+	pydantic prometheus_client tokenizers pillow simplejpeg anyio pytest==9.2.0 pytest-timeout \
+	blockbuster
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir
