@@ -28,7 +28,7 @@ BELOW = 2 * LOWEST  # zero, which the LSTM gives behind the end of a text, and t
 def reading_graphs(model: onnx.ModelProto) -> dict[str, onnx.ModelProto] | None:
     """{"reader", "head"} of an int8 text network; None for one whose states are not in bytes.
 
-    Reader: ids int64 [2, T, N], onwards and from the end, lengths int32 [N] (1 to T), state
+    Reader: ids int64 [2, T, N], onwards and from the end, T even, lengths int32 [N] (1 to T), state
     [N, 4 H], highest [N, 2 H] and total [N, 2 H] -> next_state, next_highest, next_total. At the
     start state and total are 0 and highest is LOWEST. Head: input_ids and attention_mask int64
     [N, T], highest, total -> logits float32 [N, K].
@@ -49,15 +49,21 @@ def _reader(graph: onnx.GraphProto, lstm: onnx.NodeProto) -> onnx.ModelProto:
     state = new.input("state", FLOAT, ["texts", 4 * hidden])
     pooled = [new.input(name, FLOAT, ["texts", 2 * hidden]) for name in ("highest", "total")]
     table = new.constant(f"{TABLE}_int8", constants[f"{TABLE}_int8"])
-    found = new.node("Cast", [new.node("Gather", [table, ids])], to=FLOAT)
     first = new.integers(0)
-    ways = [new.node("Squeeze", [half, first]) for half in new.split(found, 2, axis=0)]
+    tokens = new.node("Shape", [ids], start=1, end=2)
+    each = new.node("Expand", [new.constant("one_each", np.ones(1, np.float32)), tokens])
+    ways = [
+        new.node(
+            "Cast", [new.node("Gather", [table, new.node("Squeeze", [half, first])])], to=FLOAT
+        )
+        for half in new.split(ids, 2, axis=0)
+    ]
     began = new.constant("first_state", _first_state(constants))
     parts = [
         new.node("Unsqueeze", [part, first])
         for part in new.split(new.node("Add", [state, began]), 4)
     ]
-    behind = _behind_the_end(new, ids, lengths)
+    behind = _behind_the_end(new, tokens, lengths)
     states, highest, total = [], [], []
     for way, (x, h, c) in enumerate(zip(ways, parts[:2], parts[2:], strict=True)):
 
@@ -73,10 +79,13 @@ def _reader(graph: onnx.GraphProto, lstm: onnx.NodeProto) -> onnx.ModelProto:
             direction="forward",
         )
         states.append([new.node("Squeeze", [value, first]) for value in last])
-        y = new.node("Squeeze", [y, new.integers(1)])
-        masked = new.node("Add", [y, behind])
-        highest.append(new.node("ReduceMax", [masked, first], keepdims=0))
-        total.append(new.node("ReduceSum", [y, first], keepdims=0))
+        # ONNX Runtime takes a maximum over the first axis number by number, over a later one with
+        # vectors: so both halves of the piece first, then the higher of two. A sum is quickest as
+        # a product.
+        masked = new.node("Add", [_halves(new, y), behind])
+        of_half = new.node("ReduceMax", [masked, new.integers(1)], keepdims=0)
+        highest.append(new.node("ReduceMax", [of_half, first], keepdims=0))
+        total.append(new.reshape(new.node("MatMul", [each, new.reshape(y, 0, -1)]), -1, hidden))
     by_kind = [value for kind in zip(*states, strict=True) for value in kind]
     ended = new.node("Concat", by_kind, axis=1)
     new.node("Sub", [ended, began], out=new.output("next_state", FLOAT, ["texts", 4 * hidden]))
@@ -95,14 +104,18 @@ def _first_state(constants: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     return np.concatenate([way.reshape(-1) for kind in kinds for way in kind])
 
 
-def _behind_the_end(new: GraphBuilder, ids: str, lengths: str) -> str:
-    """BELOW where a text has ended and 0 where it has not, [T, N, 1]."""
-    tokens = new.node("Shape", [ids], start=1, end=2)
+def _behind_the_end(new: GraphBuilder, tokens: str, lengths: str) -> str:
+    """BELOW where a text has ended and 0 where it has not, [2, T / 2, N, 1]."""
     places = new.node("Range", [new.integer(0), new.node("Squeeze", [tokens]), new.integer(1)])
     column = new.node("Unsqueeze", [new.node("Cast", [places], to=INT32), new.integers(1)])
     ended = new.node("Not", [new.node("Less", [column, lengths])])
     below = new.node("Mul", [new.node("Cast", [ended], to=FLOAT), new.scalar(BELOW)])
-    return new.node("Unsqueeze", [below, new.integers(2)])
+    return _halves(new, new.node("Unsqueeze", [below, new.integers(1, 3)]))
+
+
+def _halves(new: GraphBuilder, value: str) -> str:
+    """[T, 1, N, …] as [2, T / 2, N, …], without a copy."""
+    return new.reshape(value, 2, -1, 0, 0)
 
 
 def _head(model: onnx.ModelProto, lstm: onnx.NodeProto) -> onnx.ModelProto:

@@ -27,7 +27,9 @@ SLOTS = 64
 # is done between two runs, in cells, and for each token of a piece, in texts.
 RUN_CELLS = 120
 STEP_TEXTS = 2
-GRAIN = 8  # a piece has a multiple of so many tokens, so that few shapes of memory are bound
+# A piece has a multiple of so many tokens, so that few shapes of memory are bound; readers want an
+# even number.
+GRAIN = 8
 # What a run may cost, in cells, as far as GRAIN allows: newcomers and other models wait for it.
 LONGEST_RUN = 1024
 MOST_BINDINGS = 256
@@ -185,7 +187,7 @@ def piece_of(left_N: Tensor) -> int:
 
 
 def reader_signature(hidden: int) -> Signature:
-    """The next tokens of each text from both of its ends, and what is known of it."""
+    """The next tokens of each text from both of its ends, T an even number, and what is known."""
     state = {name: ("N", width * hidden) for name, width in STATE.items()}
     return Signature(
         "reader",

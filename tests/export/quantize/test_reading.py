@@ -36,7 +36,7 @@ def read(reader: Session, rows: list[Ids], pieces: list[int]) -> dict[str, Float
     state = fresh(len(rows), reader)
     at = np.zeros(len(rows), np.int64)
     for tokens in pieces:
-        piece = np.zeros((2, tokens, len(rows)), np.int64)
+        piece = np.zeros((2, tokens + tokens % 2, len(rows)), np.int64)  # an even number
         lengths = np.array([min(tokens, len(r) - n) for r, n in zip(rows, at, strict=True)])
         for text, (row, n, count) in enumerate(zip(rows, at, lengths, strict=True)):
             piece[0, :count, text] = row[n : n + count]
@@ -58,13 +58,13 @@ def test_what_is_known_does_not_go_by_the_pieces(reader: Session) -> None:
 
 def test_texts_of_any_age_share_a_run(reader: Session) -> None:
     old, young = ROWS[0], ROWS[1]
-    state = read(reader, [old], [23])
+    state = read(reader, [old], [24])
     both = {n: np.concatenate([state[n], first]) for n, first in fresh(1, reader).items()}
-    ahead = np.stack([old[23:40], young])
-    back = np.stack([old[::-1][23:40], young[::-1]])
+    ahead = np.stack([old[24:40], young[:16]])
+    back = np.stack([old[::-1][24:40], young[::-1][:16]])
     piece = np.stack([ahead, back]).transpose(0, 2, 1)
-    given = reader.run({"ids": piece, "lengths": np.full(2, 17, np.int32), **both})
-    alone = [read(reader, [old], [40]), read(reader, [young], [17])]
+    given = reader.run({"ids": piece, "lengths": np.full(2, 16, np.int32), **both})
+    alone = [read(reader, [old], [40]), read(reader, [young], [16])]
     for name in both:
         expected = np.concatenate([state[name] for state in alone])
         np.testing.assert_allclose(given[f"next_{name}"], expected, rtol=0, atol=1e-5)
@@ -72,9 +72,9 @@ def test_texts_of_any_age_share_a_run(reader: Session) -> None:
 
 def test_what_stands_behind_the_end_of_a_text_counts_for_nothing(reader: Session) -> None:
     state = fresh(2, reader)
-    piece = np.full((2, 9, 2), 7)
-    piece[:, 4:, 0] = np.arange(5)
-    lengths = np.array([4, 9], np.int32)
+    piece = np.full((2, 10, 2), 7)
+    piece[:, 4:, 0] = np.arange(6)
+    lengths = np.array([4, 10], np.int32)
     found = reader.run({"ids": piece, "lengths": lengths, **state})
     short = reader.run({"ids": piece[:, :4, :1], "lengths": lengths[:1], **fresh(1, reader)})
     for name in ("next_highest", "next_total"):
