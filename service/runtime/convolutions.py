@@ -158,9 +158,9 @@ def _read_tensor(place: int, tensor: memoryview) -> _Tensor | None:
             kind = _number(value)
         elif number == TENSOR_NAME:
             name = _text(value)
-        elif number == RAW or (number == SMALL_NUMBERS and not any(_bytes(value))):
+        elif number in (RAW, SMALL_NUMBERS):  # from 0 to 127 a byte each, below 0 ten of them
             values = _bytes(value)
-    if kind != INT8 or len(values) != prod(shape) or not values:
+    if kind != INT8 or len(values) != prod(shape):
         return None
     return _Tensor(place, name, np.frombuffer(values, np.int8).reshape(shape))
 

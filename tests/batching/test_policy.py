@@ -209,6 +209,7 @@ def test_a_batch_is_as_small_as_the_oldest_needs_to_be_in_time(
         (0.1, 1e6, [0], "full"),  # somebody has to go
         (4.0, 3.0, [0, 1], "deadline"),
         (3.0, 4.0, [0, 1], "full"),
+        (3.0, 3.0, [0, 1], "full"),
         (3.0, 1.9, [0, 1], "full"),  # late anyway, but the next need not wait longer for it
     ],
 )

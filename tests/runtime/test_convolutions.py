@@ -156,6 +156,19 @@ def with_a_zero_point() -> Quantized:
     return graph
 
 
+def with_a_zero_point_in_bytes() -> Quantized:
+    graph = Quantized()
+    graph.quantized(graph.weights(), graph.constant([3] * DEEP, np.int8))
+    return graph
+
+
+def with_weights_above_zero() -> Quantized:
+    graph = Quantized()
+    values = graph.random.integers(1, 128, (DEEP, DEEP, 3, 3))
+    graph.quantized(graph.constant(values, np.uint8), graph.constant([0] * DEEP, np.uint8))
+    return graph
+
+
 def without_a_zero_point() -> Quantized:
     graph = Quantized()
     graph.between(graph.weights())
@@ -212,6 +225,8 @@ OTHERS = {
     "in groups, between": in_groups("between"),
     "with the least number": with_the_least_number(),
     "with a zero point": with_a_zero_point(),
+    "with a zero point in bytes": with_a_zero_point_in_bytes(),
+    "with weights above zero": with_weights_above_zero(),
     "without a zero point": without_a_zero_point(),
     "with weights of two": with_weights_of_two(),
     "with a zero point of two": with_a_zero_point_of_two(),
@@ -230,11 +245,40 @@ def test_other_graphs_are_handed_back(case: str) -> None:
 
 def test_a_deep_one_beside_others_is_changed_alone() -> None:
     graph = Quantized()
-    kept = graph.weights(least=-128), graph.zeros()
-    graph.quantized(*kept)
+    graph.quantized(graph.weights(least=-128), graph.zeros())
+    graph.quantized(graph.weights(), graph.zeros(-1))
+    graph.between(graph.weights())
     names = form_of(graph, "quantized")
     before = graph.bytes()
     assert changed(before, for_tiles(before)) == names
+
+
+def test_graphs_among_the_attributes_may_use_any_name() -> None:
+    graph = Quantized()
+    form_of(graph, "quantized")
+    model = onnx.load_from_string(graph.bytes())
+    model.graph.node[0].attribute.add(name="some", graphs=[model.graph])
+    unusual = model.SerializeToString()
+    assert for_tiles(unusual) is unusual
+
+
+@pytest.mark.parametrize("inputs", [1, 4])
+@pytest.mark.parametrize("operator", ["Conv", "QLinearConv"])
+def test_a_convolution_without_its_inputs_is_left_to_onnx_runtime(
+    operator: str, inputs: int
+) -> None:
+    graph = Quantized()
+    form_of(graph, "quantized")
+    graph.op(operator, *[graph.last] * inputs)
+    broken = graph.bytes()
+    assert (for_tiles(broken) is broken) == (operator == "QLinearConv" or inputs == 1)
+
+
+def test_a_graph_in_two_parts_is_handed_back() -> None:
+    graph = Quantized()
+    form_of(graph, "quantized")
+    parted = graph.bytes() + b"\x3a\x00"
+    assert for_tiles(parted) is parted
 
 
 @pytest.mark.parametrize(

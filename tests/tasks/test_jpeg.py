@@ -110,6 +110,14 @@ def test_damage_never_gives_pixels_that_the_long_way_would_not_give() -> None:
     assert taken > 50
 
 
+def test_pixels_of_another_size_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = file_of(picture(), "JPEG")
+    for shape in ((32, 31, 3), (32, 32, 1)):
+        found = np.zeros(shape, np.uint8)
+        monkeypatch.setattr("simplejpeg.decode_jpeg", lambda *_, found=found, **__: found)
+        assert jpeg.pixels_of_size(data, SIZE) is None
+
+
 def test_ordinary_progressive_files_have_few_passes() -> None:
     assert not jpeg.has_too_many_scans(file_of(picture(256, 256), "JPEG", progressive=True))
     assert jpeg.has_too_many_scans(b"\xff\xda" * 51)
