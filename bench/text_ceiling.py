@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from bench.child import answer_questions
 from bench.corpora import feeling_texts
 from bench.opened import newest, open_model
+from service.runtime.reading import TextReader
 from service.tasks.text import Encoding
 
 SORTED = 512  # texts at once
@@ -52,7 +53,8 @@ def main() -> None:
                 for found, row in zip(batch, runner.run(batch), strict=True):
                     task.postprocess(found, row)
             done += len(features)
-        return {"rate": done / (time.perf_counter() - began_s), "source": source}
+        rate = done / (time.perf_counter() - began_s)
+        return {"rate": rate, "source": source, "is_cut": isinstance(runner, TextReader)}
 
     answer_questions(answer)
 

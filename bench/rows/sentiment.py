@@ -44,11 +44,16 @@ def measure(place: Place) -> Iterator[Row]:
             slower = ceiling.ask(seconds=seconds, batch_size=best)["rate"]
             pairs.append((float(rate), served))
             of_library.append(served.rate / float(slower))
-            cut = ceiling.ask(seconds=seconds, batch_size=MANY, by_words=True, side_by_side=True)[
-                "rate"
-            ]
-            of_reader.append(served.rate / float(cut))
+            cut = ceiling.ask(seconds=seconds, batch_size=MANY, by_words=True, side_by_side=True)
+            if cut["is_cut"]:
+                of_reader.append(served.rate / float(cut["rate"]))
     most, usual = median([rate for rate, _ in pairs]), median([t.rate for _, t in pairs])
+    beside = ""
+    if of_reader:
+        beside = (
+            f"; {median(of_reader):.2f} of {MANY} at a time that are read side by side, as the "
+            "service does, instead of in batches"
+        )
     yield Row.of_rounds(
         "sentiment",
         "sentiment, one core, 32 clients, mixed lengths ÷ length-sorted offline batches",
@@ -56,13 +61,11 @@ def measure(place: Place) -> Iterator[Row]:
         0.85,
         detail=f"{usual:.0f} of {most:.0f} texts/s (batch {best}; {source}); "
         f"p99 {pairs[0][1].p99_ms:.0f} ms; {median(of_library):.2f} of batches that the tokenizers "
-        "library reads, instead of looking up words as the service does; "
-        f"{median(of_reader):.2f} of {MANY} at a time that are read side by side, as the service "
-        "does, instead of in batches",
+        "library reads, instead of looking up words as the service does" + beside,
         figures={
             "served": usual,
             "ceiling": most,
             "of_library": median(of_library),
-            "of_reader": median(of_reader),
+            "of_reader": median(of_reader) if of_reader else None,
         },
     )
