@@ -82,16 +82,17 @@ async def _paired(
         for kind in kinds:
             rates[kind].append(_rate(ceilings, kind, seconds / len(kinds)))
         served.append(await turn(server, requests, clients, seconds))
+    usual = median([found.rate for found in served])
     return [
         Row.of_rounds(
             f"images {clients} {where}" + " AMX" * kind.for_this_cpu,
             f"images, {where}, {clients} client{'s' * (clients > 1)} ÷ {TITLE}{kind.title}",
             [found.rate / rate for rate, found in zip(rates[kind], served, strict=True)],
             aim,
-            detail=f"{median([t.rate for t in served]):.0f} of {median(rates[kind]):.0f} images/s "
+            detail=f"{usual:.0f} of {median(rates[kind]):.0f} images/s "
             f"(batch {kind.batch_size}); p50 {served[0].p50_ms:.1f} ms",
             figures={
-                "served": median([t.rate for t in served]),
+                "served": usual,
                 "ceiling": median(rates[kind]),
                 "cpu_us": served[0].cpu_s * 1e6,
             },

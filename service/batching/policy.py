@@ -129,8 +129,9 @@ class BatchPolicy:
         count = min(size, share)
         if run_s is not None and self.is_padded:
             count = _worthwhile([costs[place] for place in order[:count]], len(costs), run_s)
-            in_time = _in_time([costs[place] for place in order[:count]], run_s, spare_s)
-            short = _ending_within(self.max_run_s, [costs[place] for place in order[:count]], run_s)
+            chosen = [costs[place] for place in order[:count]]
+            in_time = _in_time(chosen, run_s, spare_s)
+            short = _ending_within(self.max_run_s, chosen, run_s)
             if min(in_time, short) < count:
                 reason: ReleaseReason = "deadline" if in_time < short else "full"
                 return Choice(sorted(order[: min(in_time, short)]), reason)

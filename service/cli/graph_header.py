@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from service.runtime.protobuf import fields
+from service.runtime.protobuf import as_bytes, as_number, as_text, fields
 
 # field numbers of the format's ModelProto and OperatorSetIdProto
 PRODUCER, PRODUCER_VERSION, OPSET_IMPORT = 2, 3, 8
@@ -21,14 +21,12 @@ def read_header(graph: bytes) -> GraphHeader:
     producer: list[str] = []
     opset = 0
     for field, value in fields(memoryview(graph)):
-        if field in (PRODUCER, PRODUCER_VERSION) and isinstance(value, memoryview):
-            producer.append(bytes(value).decode(errors="replace"))
-        elif field == OPSET_IMPORT and isinstance(value, memoryview):
-            found = dict(fields(value))
-            domain = found.get(DOMAIN, b"")
-            if not isinstance(domain, int) and bytes(domain) in (b"", b"ai.onnx"):
-                version = found.get(VERSION, 0)
-                opset = version if isinstance(version, int) else 0
+        if field in (PRODUCER, PRODUCER_VERSION):
+            producer.append(as_text(value))
+        elif field == OPSET_IMPORT:
+            found = dict(fields(as_bytes(value)))
+            if as_text(found.get(DOMAIN, memoryview(b""))) in ("", "ai.onnx"):
+                opset = as_number(found.get(VERSION, 0))
     if opset < 1:
         raise ValueError("the file is no ONNX graph: it names no version of its operators")
     return GraphHeader(" ".join(producer), opset)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.runtime.protobuf import Value, fields, message
+from service.runtime.protobuf import Value, as_bytes, as_number, as_text, fields, message
 
 # Products a sum from which on it pays, measured (docs/findings.md). Below, to lay out a matrix and
 # to bring each of its sums back to a byte takes longer than the tiles gain.
@@ -38,7 +38,7 @@ def for_tiles(model: bytes) -> bytes:
         places = [place for place, (number, _) in enumerate(parts) if number == GRAPH]
         if len(places) != 1:
             return model
-        graph = list(fields(_bytes(parts[places[0]][1])))
+        graph = list(fields(as_bytes(parts[places[0]][1])))
         changed = list(_changed(graph))
     except (ValueError, LookupError):  # ONNX Runtime will tell what is wrong with it
         return model
@@ -68,19 +68,19 @@ class _Tensor(NamedTuple):
 
 def _changed(graph: Sequence[tuple[int, Value]]) -> Iterator[_Tensor]:
     """The weights and zero points of the convolutions that are to be products."""
-    nodes = [_read_node(_bytes(value)) for number, value in graph if number == NODE]
+    nodes = [_read_node(as_bytes(value)) for number, value in graph if number == NODE]
     if any(node.has_subgraph for node in nodes):  # which may use any name
         return
     uses = Counter(name for node in nodes for name in node.inputs)
     uses.update(
-        _text(dict(fields(_bytes(value)))[VALUE_NAME])
+        as_text(dict(fields(as_bytes(value)))[VALUE_NAME])
         for number, value in graph
         if number == GRAPH_OUTPUT
     )
     tensors = {
         tensor.name: tensor
         for place, (number, value) in enumerate(graph)
-        if number == INITIALIZER and (tensor := _read_tensor(place, _bytes(value))) is not None
+        if number == INITIALIZER and (tensor := _read_tensor(place, as_bytes(value))) is not None
     }
     for names in _weights_of_convolutions(nodes):
         if all(uses[name] == 1 for name in names):
@@ -134,16 +134,16 @@ def _read_node(node: memoryview) -> _Node:
     outputs: list[str] = []
     for number, value in fields(node):
         if number == INPUT:
-            inputs.append(_text(value))
+            inputs.append(as_text(value))
         elif number == OUTPUT:
-            outputs.append(_text(value))
+            outputs.append(as_text(value))
         elif number == OPERATOR:
-            operator = _text(value)
+            operator = as_text(value)
         elif number == ATTRIBUTE:
-            attribute = dict(fields(_bytes(value)))
+            attribute = dict(fields(as_bytes(value)))
             has_subgraph = has_subgraph or SUBGRAPH in attribute or SUBGRAPHS in attribute
-            if _text(attribute.get(ATTRIBUTE_NAME, memoryview(b""))) == "group":
-                groups = _number(attribute.get(NUMBER, 1))
+            if as_text(attribute.get(ATTRIBUTE_NAME, memoryview(b""))) == "group":
+                groups = as_number(attribute.get(NUMBER, 1))
     return _Node(operator, inputs, outputs, groups, has_subgraph)
 
 
@@ -153,29 +153,13 @@ def _read_tensor(place: int, tensor: memoryview) -> _Tensor | None:
     name, kind, values = "", 0, memoryview(b"")
     for number, value in fields(tensor):
         if number == DIMENSION:
-            shape.append(_number(value))
+            shape.append(as_number(value))
         elif number == TYPE:
-            kind = _number(value)
+            kind = as_number(value)
         elif number == TENSOR_NAME:
-            name = _text(value)
+            name = as_text(value)
         elif number in (RAW, SMALL_NUMBERS):  # from 0 to 127 a byte each, below 0 ten of them
-            values = _bytes(value)
+            values = as_bytes(value)
     if kind != INT8 or len(values) != prod(shape):
         return None
     return _Tensor(place, name, np.frombuffer(values, np.int8).reshape(shape))
-
-
-def _bytes(value: Value) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("a number where bytes belong")
-    return value
-
-
-def _text(value: Value) -> str:
-    return bytes(_bytes(value)).decode()
-
-
-def _number(value: Value) -> int:
-    if not isinstance(value, int):
-        raise ValueError("bytes where a number belongs")
-    return value

@@ -36,6 +36,28 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
         raise ValueError(f"the file is no ONNX graph: {error} at byte {place}") from error
 
 
+def as_bytes(value: Value) -> memoryview:
+    """A field that is no number; ValueError for one."""
+    if isinstance(value, int):
+        raise ValueError("the file is no ONNX graph: a number where bytes belong")
+    return value
+
+
+def as_text(value: Value) -> str:
+    """A field that is text; ValueError for a number, or where it is not in UTF-8."""
+    try:
+        return bytes(as_bytes(value)).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the file is no ONNX graph: {error}") from error
+
+
+def as_number(value: Value) -> int:
+    """A field that is a number; ValueError for any other."""
+    if not isinstance(value, int):
+        raise ValueError("the file is no ONNX graph: bytes where a number belongs")
+    return value
+
+
 def message(parts: Iterable[tuple[int, int | bytes | memoryview]]) -> bytes:
     """The bytes of a message of these fields, of which none has a fixed width."""
     written = bytearray()

@@ -206,6 +206,7 @@ def test_the_header_of_a_graph_is_read() -> None:
     assert read_header(builder.serialize()) == ("", 21)
     named = b"\x12\x07pytorch\x1a\x052.9.1" + builder.serialize()
     assert read_header(named) == ("pytorch 2.9.1", 21)
+    assert read_header(b"\x42\x0b\x0a\x07ai.onnx\x10\x11") == ("", 17)  # by its full name
 
 
 @pytest.mark.parametrize("data", [b"", b"?", b"\x12\xff", b"\x12\x07pytorch", b"\x0b"])

@@ -1,10 +1,13 @@
 """Messages are read and written as the format's own package does."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from onnx import StringStringEntryProto, TensorProto
 
+from service.runtime.protobuf import Value, as_bytes, as_number, as_text, message
 from service.runtime.protobuf import fields as read
-from service.runtime.protobuf import message
 from tests.runtime.tiny_models import image_graph
 
 
@@ -48,3 +51,12 @@ def test_fields_of_fixed_width_are_their_bytes() -> None:
 def test_what_is_no_message_is_an_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"no ONNX graph: .* at byte"):
         list(read(memoryview(data)))
+
+
+@pytest.mark.parametrize(
+    ("convert", "value"),
+    [(as_bytes, 3), (as_text, 3), (as_text, memoryview(b"\xff")), (as_number, memoryview(b"3"))],
+)
+def test_a_field_of_another_kind_is_an_error(convert: Callable[[Value], Any], value: Value) -> None:
+    with pytest.raises(ValueError, match="no ONNX graph"):
+        convert(value)
