@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from bench.child import Child
 from bench.closed_loop import Turn, turn
+from bench.opened import is_written_anew, newest
 from bench.place import Place, stay_on
 from bench.row import Row, median
 from bench.serving import Serving, serving
 from service.load.native import native_requests
-from service.runtime.providers import cpu_features
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 CEILING = "bench.image_ceiling"
@@ -37,7 +37,7 @@ def measure(place: Place) -> Iterator[Row]:
     graph in a loop and, where the service opens another one for this CPU, against that."""
     with Child(CEILING, str(place.models), cores={place.core}) as ceiling:
         kinds = [_best(ceiling, for_this_cpu=False)]
-        if "amx" in cpu_features():
+        if is_written_anew(newest(place.models, "image-classification")):
             kinds.append(_best(ceiling, for_this_cpu=True))
         with serving(place) as server:
             for clients, aim in ((32, 0.90), (1, 0.72)):

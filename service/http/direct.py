@@ -269,11 +269,11 @@ class DirectExchange(Exchange):
 
     def _finish(self, lines: bytes, body: bytes) -> None:
         self.response_complete = True
-        self._edge.end(self)
         if self.has_told:
             self._answers.end(self)
         else:
             self._answers.whole(self, self._signed(lines), body)
+        self._edge.end(self)  # while the client reads
 
     def _signed(self, lines: bytes) -> bytes:
         if self.trace is None:

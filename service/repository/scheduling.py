@@ -6,8 +6,6 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from model_zoo.manifest import Manifest
 from service.batching.batcher import Batcher
 from service.batching.cores import Account
@@ -109,8 +107,8 @@ def weigh(key: Hashable, answer: Any) -> int:
 
 
 def _bytes(value: Any) -> int:
-    if isinstance(value, np.ndarray):
-        return sys.getsizeof(value) + value.nbytes
+    if isinstance(value, list):
+        return sys.getsizeof(value) + sum(map(sys.getsizeof, value))
     if is_dataclass(value) and not isinstance(value, type):
         return sys.getsizeof(value) + sum(_bytes(getattr(value, f.name)) for f in fields(value))
     if isinstance(value, dict):

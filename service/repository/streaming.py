@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
 
-import numpy as np
-
-from service.errors import InferenceFailed
 from service.metrics import ModelMetrics, RunTrace
 from service.repository.watching import watch_answer, watch_texts
 from service.runtime.cohort_generator import CohortGenerator
@@ -103,10 +100,6 @@ class LoopStream(ABC):
     def _go_on(self) -> Sequence[tuple[int, Any]]:
         """One step of the loop; numbers and rows of those who are done."""
 
-    @abstractmethod
-    def _checked(self, row: Any) -> Any:
-        """The row, if it is one; else InferenceFailed."""
-
     def _width(self, features: Any) -> int:
         """How many rows a part takes."""
         return 1
@@ -146,7 +139,7 @@ class LoopStream(ABC):
     def _leave(self, guest: Guest, row: Any) -> tuple[int, Any]:
         self._metrics.stage_took("inference", time.perf_counter() - guest.began_s, guest.run)
         try:
-            answer = self._task.postprocess(guest.features, self._checked(row))
+            answer = self._task.postprocess(guest.features, row)
         except Exception as error:  # the batcher logs what is no ServiceError
             return guest.ticket, error
         watch_answer(self._metrics, answer)
@@ -207,11 +200,6 @@ class DecodeStream(LoopStream):
         self._metrics.tokens_generated(len(row[0]))
         return super()._leave(guest, row)
 
-    def _checked(self, row: Any) -> Any:
-        if not math.isfinite(row[1]):
-            raise InferenceFailed("The model gave a score that is no number.")
-        return row
-
 
 class ReadStream(LoopStream):
     """Texts that are read piece by piece."""
@@ -225,8 +213,3 @@ class ReadStream(LoopStream):
         done = self._reading.step()
         self._metrics.tokens_ran(real=0, padding=self._reading.in_vain)
         return done
-
-    def _checked(self, row: Any) -> Any:
-        if not np.isfinite(row).all():
-            raise InferenceFailed("The model gave a number that is not finite.")
-        return row

@@ -1,5 +1,6 @@
 """An image in, the probability of each label out. Shapes: C channels, H, W pixels, K labels."""
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -11,7 +12,7 @@ from model_zoo.manifest import ImageInput, Manifest
 from service.tasks.images import ImageLimits, ImageReader
 from service.tasks.probabilities import is_uncertain, softmax
 
-FEW_LABELS = 64  # up to here plain Python sorts faster than numpy begins
+FEW_LABELS = 256  # up to here sorting all of them is faster than looking for the best
 # What takes as long to read as a small image takes in all, or a few times that.
 PIXELS_A_COST, BYTES_A_COST = 250_000, 128 << 10
 _PROBABILITY = itemgetter(1)
@@ -25,15 +26,14 @@ class ImagePrediction:
     label: str
     score: float
     labels: tuple[str, ...]
-    probabilities_K: NDArray[np.float64]
+    probabilities: Sequence[float]
     uncertain: bool | None = None
 
     def top(self, k: int) -> tuple[tuple[str, float], ...]:
         """The `k` most probable labels with their probabilities, best first."""
+        pairs = zip(self.labels, self.probabilities, strict=True)
         if len(self.labels) > FEW_LABELS:
-            order = np.argsort(-self.probabilities_K, kind="stable")[:k]
-            return tuple((self.labels[i], float(self.probabilities_K[i])) for i in order)
-        pairs = zip(self.labels, self.probabilities_K.tolist(), strict=True)
+            return tuple(heapq.nlargest(k, pairs, key=_PROBABILITY))
         return tuple(sorted(pairs, key=_PROBABILITY, reverse=True)[:k])
 
 
@@ -70,11 +70,11 @@ class ImageClassification:
     def postprocess(
         self, features: NDArray[np.float32], row: NDArray[np.floating]
     ) -> ImagePrediction:
-        probabilities_K = softmax(row, len(self._labels))
-        best = int(probabilities_K.argmax())
-        score = float(probabilities_K[best])
-        uncertain = is_uncertain(row, score, self._confidence)
-        return ImagePrediction(self._labels[best], score, self._labels, probabilities_K, uncertain)
+        probabilities, highest_logit = softmax(row, len(self._labels))
+        score = max(probabilities)
+        best = self._labels[probabilities.index(score)]
+        uncertain = is_uncertain(highest_logit, score, self._confidence)
+        return ImagePrediction(best, score, self._labels, probabilities, uncertain)
 
     def join(self, raw: bytes, predictions: Sequence[ImagePrediction]) -> ImagePrediction:
         return predictions[0]

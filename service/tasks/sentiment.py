@@ -58,14 +58,14 @@ class Sentiment:
         return part.isascii()  # other letters may have several tokens each
 
     def postprocess(self, features: Encoding, row: NDArray[np.floating]) -> SentimentPrediction:
-        probabilities = softmax(row, len(self._labels)).tolist()
+        probabilities, highest_logit = softmax(row, len(self._labels))
         score = max(probabilities)
         return SentimentPrediction(
             label=self._labels[probabilities.index(score)],
             score=score,
             scores=dict(zip(self._labels, probabilities, strict=True)),
             truncated=features.truncated,
-            uncertain=is_uncertain(row, score, self._confidence),
+            uncertain=is_uncertain(highest_logit, score, self._confidence),
         )
 
     def join(self, raw: str, predictions: Sequence[SentimentPrediction]) -> SentimentPrediction:

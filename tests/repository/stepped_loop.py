@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.errors import InvalidInput
+from service.errors import InferenceFailed, InvalidInput
 
 
 class Task:
@@ -18,6 +18,8 @@ class Task:
         return str(features.text[: len(ids)])
 
     def postprocess(self, features: Any, row: Any) -> str:
+        if features.text == "no answer":
+            raise InferenceFailed("This row means nothing.")
         return f"{features.text}!"
 
 

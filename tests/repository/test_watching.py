@@ -65,8 +65,7 @@ def test_images_are_no_texts(watched: Watched) -> None:
 
 
 def test_answers_come_with_their_probability_and_label(watched: Watched) -> None:
-    probabilities_K = np.array([0.25, 0.75])
-    watch_answer(watched.metrics, ImagePrediction("good", 0.75, ("bad", "good"), probabilities_K))
+    watch_answer(watched.metrics, ImagePrediction("good", 0.75, ("bad", "good"), [0.25, 0.75]))
     watch_answer(
         watched.metrics,
         SentimentPrediction("good", 0.5, {"bad": 0.5, "good": 0.5}, truncated=False),

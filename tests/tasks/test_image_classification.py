@@ -3,7 +3,7 @@ import pytest
 
 from model_zoo.manifest import Limits
 from service.errors import InferenceFailed, InvalidInput, PayloadTooLarge
-from service.tasks.image_classification import ImageClassification
+from service.tasks.image_classification import FEW_LABELS, ImageClassification
 from service.tasks.images import ImageLimits
 from tests.tasks.samples import file_of, image_input, manifest, normalised, picture
 
@@ -48,13 +48,14 @@ def test_a_row_becomes_labels_by_probability() -> None:
     assert task().join(b"", [prediction]) is prediction
 
 
-def test_equal_labels_stand_in_the_models_order() -> None:
-    labels = tuple(f"label {n}" for n in range(200))
+@pytest.mark.parametrize("count", [FEW_LABELS, FEW_LABELS + 2])
+def test_equal_labels_stand_in_the_models_order(count: int) -> None:
+    labels = tuple(f"label {n}" for n in range(count))
     spec = image_input()
     many = ImageClassification(manifest(spec, labels), spec)
-    logits = np.tile(np.array([0, 1], np.float32), 100)
+    logits = np.tile(np.array([0, 1], np.float32), count // 2)
     prediction = many.postprocess(np.zeros((3, 32, 32), np.float32), logits)
-    assert [label for label, _ in prediction.top(100)] == list(labels[1::2])
+    assert [label for label, _ in prediction.top(100)] == list(labels[1:201:2])
     assert prediction.label == "label 1"
 
 
