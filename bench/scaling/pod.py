@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
-from service.batching.policy import BatchPolicy, RunSeconds
+from service.batching.company import RunSeconds
+from service.batching.policy import BatchPolicy
 
 LOOK_AHEAD = 4  # batches' worth of waiting items, as in the server
 
@@ -84,6 +85,7 @@ class Pod:
         self._queue: deque[tuple[float, int]] = deque()
         self._free = [ready_s] * server.workers
         self._policy = server.policy
+        self._passed_over = 0  # batches that went before who is the oldest now
 
     @property
     def waiting(self) -> int:
@@ -147,7 +149,11 @@ class Pod:
         window = list(islice(queue, self._policy.window))
         spare_s = queue[0][0] + self._server.deadline_s - start_s
         costs = [lengths[length] for _, length in window]
-        places = set(self._policy.choose(costs, run_s=self._server.run_s, spare_s=spare_s).places)
+        choice = self._policy.choose(
+            costs, run_s=self._server.run_s, spare_s=spare_s, passed_over=self._passed_over
+        )
+        places = set(choice.places)
+        self._passed_over = 0 if 0 in places else self._passed_over + 1
         for _ in window:
             queue.popleft()
         queue.extendleft(

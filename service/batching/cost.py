@@ -25,9 +25,7 @@ EAGER, GATHERED = 32, 64
 SINGULAR = 1e-9
 GAIN = 1e-6  # of the explained part, that one more number has to add
 
-# Every set of parts, small ones first; where one size alone was seen, rows explain it, which is the
-# cautious guess.
-SETS = [list(s) for k in range(1, 5) for s in combinations((1, 3, 0, 2), k)]
+FIXED, ROW, STEP, CELL = range(4)
 
 Vector = NDArray[np.float64]
 
@@ -46,15 +44,21 @@ class LatencyModel:
 
     Least squares with fading memory, so that a relative error counts the same for small and large
     batches: each is weighed by 1/t^2, where t is what was expected (what was measured would favour
-    the fast ones); solved exactly over every set of parts above zero.
+    the fast ones); solved exactly over every set of parts above zero. `has_steps` where a batch is
+    padded to its longest item; else an item's length is its own affair, and no part may be the
+    steps of all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_steps: bool = True) -> None:
         self._lock = Lock()
         self._matrix_FF = np.zeros((4, 4))
         self._vector_F = np.zeros(4)
         self._news: list[tuple[float, float, int, int]] = []  # weight, seconds, size, length
         self._batches = 0
+        # Every set of parts, small ones first; where one size alone was seen, rows explain it,
+        # which is the cautious guess.
+        able = (ROW, CELL, FIXED, STEP) if has_steps else (ROW, CELL, FIXED)
+        self._sets = [list(s) for k in range(1, len(able) + 1) for s in combinations(able, k)]
         self.parts = Parts()
 
     @property
@@ -83,7 +87,7 @@ class LatencyModel:
             self._batches += 1
             if self._batches <= EAGER or self._batches % GATHERED == 0:
                 self._learn()
-                self.parts = _solve(self._matrix_FF, self._vector_F)
+                self.parts = _solve(self._matrix_FF, self._vector_F, self._sets)
 
     def _learn(self) -> None:
         """Fold in what was measured since; of B batches the last counts in full."""
@@ -102,13 +106,13 @@ class LatencyModel:
         return tuple((n, length, self.seconds(n, length)) for n in sizes for length in lengths)
 
 
-def _solve(matrix_FF: Vector, vector_F: Vector) -> Parts:
-    """The parts, none below zero, that explain most; of equals the fewest."""
+def _solve(matrix_FF: Vector, vector_F: Vector, sets: Sequence[list[int]]) -> Parts:
+    """The parts of one of these sets, none below zero, that explain most; of equals the first."""
     scale_F = np.sqrt(matrix_FF.diagonal())
     a_FF = matrix_FF / np.outer(scale_F, scale_F)
     b_F = vector_F / scale_F
     best, most = Parts(), 0.0
-    for chosen in SETS:
+    for chosen in sets:
         inner = a_FF[np.ix_(chosen, chosen)]
         if len(chosen) > 1 and abs(np.linalg.det(inner)) < SINGULAR:
             continue

@@ -42,6 +42,7 @@ class Line(Generic[P]):
         self._running = 0
         self._running_s = 0.0
         self.changes = 0  # how often who waits or runs became others, or the door was shut
+        self.costliest = 0  # no item that waits costs more
         self.abandoned = 0  # how many items were given up by all who waited, while in work
         self._passed_over = 0  # batches in a row that left a bulk item standing
         self._accepting = True
@@ -82,6 +83,21 @@ class Line(Generic[P]):
         before = self._waiting_s["interactive"]
         return before if priority == "interactive" else before + self._waiting_s["bulk"]
 
+    def staying(self, priority: Priority, is_passed: Callable[[int], bool]) -> tuple[float, int]:
+        """Of those of this priority: the predicted seconds of one worker for all but whom a
+        newcomer passes, which goes by their cost, and the highest cost of whom it does; 0 where it
+        passes nobody."""
+        staying_s, passed = 0.0, 0
+        with self._changed:
+            for item in self._items[priority]:
+                if is_passed(item.cost):
+                    passed = max(passed, item.cost)
+                else:
+                    staying_s += item.share_s
+            everybody = (item for items in self._items.values() for item in items)
+            self.costliest = max((item.cost for item in everybody), default=0)
+        return staying_s, passed
+
     def enter(self, items: Sequence[QueuedItem[P]], *, wakes: bool = True) -> bool:
         """Let all `items`, of one priority, in or none; False means refused. `wakes` a worker to
         take them."""
@@ -95,6 +111,8 @@ class Line(Generic[P]):
             for item in items:
                 self._items[item.priority][item] = None
                 self._waiting_s[item.priority] += item.share_s
+                if item.cost > self.costliest:
+                    self.costliest = item.cost
             if wakes:
                 self._changed.notify()
         return True
@@ -272,8 +290,10 @@ class Line(Generic[P]):
             # another has everything.
             share=-(-len(self._items[turn]) // self._workers),
             partial=partial,
+            passed_over=fresh[0].passed_over,
         )
         batch = [fresh[place] for place in choice.places]
+        fresh[0].passed_over += 1  # if it goes itself, nobody asks any more
         for item in batch:
             self._remove(item)
         return Taken(batch, choice.reason)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from service.batching.company import (
+    RunSeconds,
+    by_nearness,
+    ending_within,
+    in_time,
+    useful,
+    worthwhile,
+)
 from service.metrics import ReleaseReason
 
 Priority = Literal["interactive", "bulk"]
-RunSeconds = Callable[[int, int], float]  # of a batch of so many items, each of at most that cost
 
 MOST_QUEUES = 4  # one request may fill so many queues
 # How early a batch leaves for a deadline: answers may take twice what was foreseen, and another
 # thread may hold the interpreter for 5 ms.
 SLOWER, HAND_OFF_S = 2.0, 0.005
+# Items that take so small a share of a long batch's time go before it, so many batches in a row.
+# So it is held up by less than half of its own time.
+QUICK_SHARE, PASSES = 0.1, 4
+LONG_S = 0.02  # nobody minds to wait for a batch that is shorter
 
 
 class Choice(NamedTuple):
@@ -37,15 +48,15 @@ class BatchPolicy:
     `join_size` places free for interactive ones. `bulk_every` is how many batches in a row may
     pass over a bulk item that waits. `max_queue_size` and `max_queue_s` (predicted seconds) bound
     what waits before a newcomer: before an interactive one its own kind, before bulk everybody. So
-    bulk takes nobody's place, and up to twice `max_queue_size` wait in all. `max_run_s` bounds what
-    is foreseen for a batch of several, since whoever comes while it runs waits for all of it.
+    bulk takes nobody's place, and up to twice `max_queue_size` wait in all. A batch takes longer
+    than `short_run_s` only if company makes its items cheaper.
     """
 
     max_batch_size: int
     max_queue_size: int
     max_queue_delay_s: float = 0.0
     max_queue_s: float = float("inf")
-    max_run_s: float = float("inf")
+    short_run_s: float = float("inf")
     look_ahead: int = 0
     is_padded: bool = True
     join_size: int = 4
@@ -55,8 +66,8 @@ class BatchPolicy:
     def __post_init__(self) -> None:
         if self.max_batch_size < 1 or self.max_queue_size < 1 or self.bulk_every < 1:
             raise ValueError("a batch and a queue hold at least one item")
-        if not self.max_run_s > 0.0:
-            raise ValueError("a batch takes time; without a bound that is infinite")
+        if not self.short_run_s >= 0.0:
+            raise ValueError("a time is never negative")
         if not self.max_queue_delay_s >= 0.0 or not self.max_queue_s > 0.0 or self.look_ahead < 0:
             raise ValueError("a delay and a look-ahead are never negative")
 
@@ -98,6 +109,24 @@ class BatchPolicy:
         """
         return free >= self.join_size or (free > 0 and since_join_s >= self.join_delay_s)
 
+    def stay_s(self, company: int, cost: int, run_s: RunSeconds) -> float:
+        """Seconds of a batch in which an item of this cost runs with so many like it, or with as
+        many of them as gain by each other."""
+        seconds = run_s(company, cost)
+        if seconds <= self.short_run_s or not self.is_padded:
+            return seconds
+        costs = [cost] * min(company, self.max_batch_size)
+        return run_s(useful(costs, run_s, self.short_run_s), cost)
+
+    def goes_before(self, run_s: float, batch_s: float) -> bool:
+        """Whether an item that runs for so long goes before an older batch of `batch_s`."""
+        return self.is_padded and batch_s >= LONG_S and run_s <= QUICK_SHARE * batch_s
+
+    def with_long_ones_s(self, quick_s: float, batch_s: float) -> float:
+        """Until so much of what goes before batches of `batch_s` has run, with those that have
+        their turn between."""
+        return quick_s * (1.0 + 1.0 / (QUICK_SHARE * PASSES)) + batch_s
+
     def choose(
         self,
         costs: Sequence[int],
@@ -107,16 +136,18 @@ class BatchPolicy:
         spare_s: float = float("inf"),
         share: int | None = None,
         partial: ReleaseReason = "idle",
+        passed_over: int = 0,
     ) -> Choice:
         """Who of the oldest items run together; `costs` are theirs, oldest first.
 
-        The oldest always goes, so an item at place n waits n batches at most. Its company are the
-        items of nearest cost, older ones first, because in one tensor all are padded to the
-        longest; with `run_s` only as long as joining is cheaper for a newcomer than a batch of its
-        own kind, as the oldest still has its answer within `spare_s`, and as all of it takes no
-        longer than `max_run_s`. `most` bounds a batch that has less room than usual, `share` one
-        that would leave other workers nothing. `partial` is the reason where nothing but company
-        could make it larger.
+        The oldest goes, so an item at place n waits n batches at most; but if its batch is long,
+        those that take next to nothing beside it go before, unless it was `passed_over` often
+        enough. Company are the items of nearest cost, older ones first, because in one tensor all
+        are padded to the longest; with `run_s` only as long as joining is cheaper for a newcomer
+        than a batch of its own kind, as the oldest still has its answer within `spare_s`, and as
+        all gain by it. `most` bounds a batch that has less room than usual, `share` one that would
+        leave other workers nothing. `partial` is the reason where nothing but company could make
+        it larger.
         """
         size = self.max_batch_size if most is None else min(most, self.max_batch_size)
         if not costs:
@@ -124,58 +155,45 @@ class BatchPolicy:
         if len(costs) == 1:  # as on every quiet server: nothing to weigh
             return Choice((0,), "full" if size == 1 else partial)
         is_mixed = self.is_padded and len(set(costs)) > 1
-        order = _by_nearness(costs) if is_mixed else range(len(costs))
         share = len(costs) if share is None else min(share, len(costs))
         count = min(size, share)
-        if run_s is not None and self.is_padded:
-            count = _worthwhile([costs[place] for place in order[:count]], len(costs), run_s)
-            chosen = [costs[place] for place in order[:count]]
-            in_time = _in_time(chosen, run_s, spare_s)
-            short = _ending_within(self.max_run_s, chosen, run_s)
-            if min(in_time, short) < count:
-                reason: ReleaseReason = "deadline" if in_time < short else "full"
-                return Choice(sorted(order[: min(in_time, short)]), reason)
-        is_full = count == size or count < share
-        return Choice(sorted(order[:count]), "full" if is_full else partial)
+        if run_s is None or not self.is_padded:
+            places = (by_nearness(costs) if is_mixed else range(len(costs)))[:count]
+        else:
+            places, bound_by = self._led_by(0, costs, count, run_s, spare_s)
+            if is_mixed and passed_over < PASSES:
+                quick = self._before(places, costs, count, run_s, spare_s)
+                places, bound_by = (quick, None) if quick else (places, bound_by)
+            if bound_by is not None:
+                return Choice(sorted(places), bound_by)
+        is_full = len(places) == size or len(places) < share
+        return Choice(sorted(places), "full" if is_full else partial)
 
+    def _led_by(
+        self, leader: int, costs: Sequence[int], most: int, run_s: RunSeconds, spare_s: float
+    ) -> tuple[Sequence[int], ReleaseReason | None]:
+        """The places of a leader and its company, and which bound left out some who would join."""
+        order = by_nearness(costs, leader) if len(set(costs)) > 1 else range(len(costs))
+        joining = [costs[place] for place in order[:most]]
+        joining = joining[: worthwhile(joining, len(costs), run_s)]
+        timely = in_time(joining, run_s, spare_s)
+        gaining = useful(joining, run_s, self.short_run_s)
+        if min(timely, gaining) == len(joining):
+            return order[: len(joining)], None
+        return order[: min(timely, gaining)], "deadline" if timely < gaining else "full"
 
-def _by_nearness(costs: Sequence[int]) -> Sequence[int]:
-    head = costs[0]
-    return (0, *sorted(range(1, len(costs)), key=lambda place: abs(costs[place] - head)))
-
-
-def _worthwhile(costs: Sequence[int], waiting: int, run_s: RunSeconds) -> int:
-    """How many of `costs`, in this order, to take before one would cost more here than elsewhere.
-
-    Elsewhere is a batch of its own kind, as large as this one would be with it, if so many are
-    left: a queue of mixed lengths seldom holds more.
-    """
-    longest = costs[0]
-    if run_s(1, longest) <= 0.0 or len(set(costs)) == 1:
-        return len(costs)
-    for count, cost in enumerate(costs[1:], start=1):
-        company = max(1, min(waiting - count, count + 1))
-        grown = max(longest, cost)
-        added_s = run_s(count + 1, grown) - run_s(count, longest)
-        if added_s > run_s(company, cost) / company:
-            return count
-        longest = grown
-    return len(costs)
-
-
-def _in_time(costs: Sequence[int], run_s: RunSeconds, spare_s: float) -> int:
-    """The most of `costs`, in this order, whose batch ends within `spare_s`.
-
-    All, if the first alone would be late: a small batch does not help it and holds up the others.
-    """
-    return len(costs) if run_s(1, costs[0]) > spare_s else _ending_within(spare_s, costs, run_s)
-
-
-def _ending_within(seconds: float, costs: Sequence[int], run_s: RunSeconds) -> int:
-    """The most of `costs`, in this order, whose batch takes no longer; 1 at least."""
-    longest = costs[0]
-    for count, cost in enumerate(costs[1:], start=1):
-        longest = max(longest, cost)
-        if run_s(count + 1, longest) > seconds:
-            return count
-    return len(costs)
+    def _before(
+        self,
+        places: Sequence[int],
+        costs: Sequence[int],
+        most: int,
+        run_s: RunSeconds,
+        spare_s: float,
+    ) -> Sequence[int]:
+        """Who goes before a batch of these places; nobody, mostly."""
+        batch_s = run_s(len(places), max(costs[place] for place in places))
+        quick_s, least = QUICK_SHARE * batch_s, min(costs)
+        if not self.goes_before(run_s(1, least), batch_s) or batch_s + quick_s > spare_s:
+            return ()
+        quick, _ = self._led_by(costs.index(least), costs, most, run_s, float("inf"))
+        return quick[: ending_within(quick_s, [costs[place] for place in quick], run_s)]

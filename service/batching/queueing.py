@@ -72,6 +72,7 @@ class QueuedItem(Generic[P]):
     key: Hashable | None = None
     gone: bool = False
     followed: bool = False  # somebody wants to hear of progress
+    passed_over: int = 0  # batches that went before it while it was the oldest
     foreseen_s: float | None = None  # until its answer, where that shows how good predictions are
     run: Run[P] | None = None
     trace: RunTrace | None = None

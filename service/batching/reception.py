@@ -135,7 +135,8 @@ class Reception(Generic[P]):
             return NotReady(LEAVING)
         outlook = self._outlook(new, spare_s)
         if outlook is not None:
-            found = objection(self._policy, outlook, self.foresight.margin)
+            cost = max(item.cost for item in new)
+            outlook, found = self._judged(outlook, new[0].priority, cost)
             if found:
                 return self._overloaded(*found)
             if len(new) == 1 and is_telling(outlook.answer_s, spare_s):
@@ -184,11 +185,10 @@ class Reception(Generic[P]):
             return None
         before_s = self._line.running_s / self._workers + self.queue_s(priority)
         cost = LEAST_COST if before_s > self._policy.max_queue_s else weigh()
-        stay_s = self._pace.run_s(self._company(priority, 1), cost)
-        outlook = Outlook(before_s, stay_s, spare_s)
-        found = objection(self._policy, outlook, self.foresight.margin)
+        stay_s = self._policy.stay_s(self._company(priority, 1), cost, self._pace.run_s)
+        outlook, found = self._judged(Outlook(before_s, stay_s, spare_s), priority, cost)
         if found is None:
-            self._seen = Seen(self._line.changes, priority, cost, before_s, stay_s)
+            self._seen = Seen(self._line.changes, priority, cost, outlook.queue_s, stay_s)
             return None
         return self._overloaded(*found), cost
 
@@ -203,10 +203,37 @@ class Reception(Generic[P]):
         if not self._pace.trusted or self._line.idle:
             return None
         company = self._company(item.priority, len(new))
-        stay_s = self._pace.run_s(company, max(item.cost for item in new))
+        longest = max(item.cost for item in new)
+        stay_s = self._policy.stay_s(company, longest, self._pace.run_s)
         share_s = sum(item.share_s for item in new) / self._workers
         before_s = self._line.running_s / self._workers + self.queue_s(item.priority)
         return Outlook(before_s, max(stay_s, share_s), spare_s)
+
+    def _judged(
+        self, outlook: Outlook, priority: Priority, cost: int
+    ) -> tuple[Outlook, tuple[str, float] | None]:
+        """What is to be said against it; not before it was asked whether it goes before others."""
+        found = objection(self._policy, outlook, self.foresight.margin)
+        if found is None or self._line.costliest <= cost or not self._policy.is_padded:
+            return outlook, found
+        outlook = self._going_before(outlook, priority, cost)
+        return outlook, objection(self._policy, outlook, self.foresight.margin)
+
+    def _going_before(self, outlook: Outlook, priority: Priority, cost: int) -> Outlook:
+        """The outlook of an item that need not wait for all who came earlier, if it is one."""
+        run_s = self._pace.run_s
+        quick_s = run_s(1, cost)
+        staying_s, costliest = self._line.staying(
+            priority, lambda other: self._policy.goes_before(quick_s, run_s(1, other))
+        )
+        if not costliest:
+            return outlook
+        if priority == "bulk":
+            staying_s += self._line.waiting_s("interactive")
+        batch_s = self._policy.stay_s(self._company(priority, 1), costliest, run_s)
+        before_s = self._policy.with_long_ones_s(staying_s / self._workers, batch_s)
+        running_s = self._line.running_s / self._workers
+        return outlook._replace(queue_s=min(outlook.queue_s, running_s + before_s))
 
     def _company(self, priority: Priority, arriving: int) -> int:
         """How many may run together, if so many come while these wait: a worker's share of all.

@@ -42,7 +42,7 @@ def measure_batches(
     task: AnyTask, runner: Runner, manifest: Manifest, max_batch_size: int
 ) -> LatencyModel:
     """Run every shape and learn from it; for a model that runs whole batches."""
-    model = LatencyModel()
+    model = LatencyModel(has_steps=manifest.task != "image-classification")
     sizes, lengths = shapes_of(manifest, max_batch_size)
     with _one_at_a_time:
         for length in lengths:

@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from model_zoo.manifest import Manifest, Precision
+from model_zoo.manifest import Precision
 from service.batching.cores import Cores
 from service.batching.policy import BatchPolicy
 from service.runtime.slot_decoder import DEFAULT_SLOTS
 from service.runtime.threads import available_cpus
 from service.tasks.images import ImageLimits
 
-# How many waiting texts are compared by length to fill a batch, in batches.
+# How many waiting items are compared by cost to fill a batch, in batches.
 LOOK_AHEAD = 4
-# Of a batch of several, foreseen. What takes so long, such as unpacking photographs, gains nothing
-# by company.
-LONGEST_BATCH_S = 1.0
+# What takes longer, such as unpacking photographs, must gain by company to wait for it.
+SHORT_BATCH_S = 0.05
 
 
 def _all_cores() -> Cores:
@@ -42,19 +41,17 @@ class LoadOptions:
     image_limits: ImageLimits = field(default_factory=ImageLimits)
     cores: Cores = field(default_factory=_all_cores)
 
-    def policy(self, manifest: Manifest, *, is_continuous: bool = False) -> BatchPolicy:
-        """The rules of this model's queue.
+    def policy(self, *, is_continuous: bool = False) -> BatchPolicy:
+        """The rules of a model's queue.
 
-        Texts travel with others of their length, unless they come and go one by one, when they are
-        padded to nobody's.
+        Items travel with others of their cost, unless they come and go one by one.
         """
-        by_length = manifest.task == "text-classification" and not is_continuous
         return BatchPolicy(
             max_batch_size=self.max_batch_size,
             max_queue_size=self.max_queue_size,
             max_queue_delay_s=self.max_queue_delay_s,
             max_queue_s=self.max_queue_s,
-            max_run_s=LONGEST_BATCH_S,
-            look_ahead=LOOK_AHEAD * self.max_batch_size if by_length else 0,
+            short_run_s=SHORT_BATCH_S,
+            look_ahead=0 if is_continuous else LOOK_AHEAD * self.max_batch_size,
             is_padded=not is_continuous,
         )

@@ -67,7 +67,7 @@ def make_batcher(works: Works, options: LoadOptions) -> Batcher[Any, Any]:
         around = replace(around, pace=measure_stream(task, runner, manifest, most))
     batcher: Batcher[Any, Any] = Batcher(
         run,
-        options.policy(manifest, is_continuous=isinstance(run, Streaming)),
+        options.policy(is_continuous=isinstance(run, Streaming)),
         workers=workers,
         observer=metrics,
         name=manifest.name,

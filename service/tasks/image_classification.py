@@ -13,8 +13,9 @@ from service.tasks.images import ImageLimits, ImageReader
 from service.tasks.probabilities import is_uncertain, softmax
 
 FEW_LABELS = 256  # up to here sorting all of them is faster than looking for the best
-# What takes as long to read as a small image takes in all, or a few times that.
-PIXELS_A_COST, BYTES_A_COST = 250_000, 128 << 10
+# What takes about as long to read, and not much less than a small image takes in all: of a PNG
+# or WebP pixels, of a JPEG bytes.
+PIXELS_A_COST, BYTES_A_COST = 16_000, 32 << 10
 _PROBABILITY = itemgetter(1)
 
 

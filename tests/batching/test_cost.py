@@ -52,6 +52,20 @@ def test_noise_is_evened_out_and_favours_neither_side() -> None:
     assert 0.95 < sum(ratios) / len(ratios) < 1.05
 
 
+def test_where_nobody_is_padded_the_longest_item_takes_no_time_of_the_others() -> None:
+    # One large item at a time: by these alone it could be the steps of all as well as its own.
+    model = LatencyModel(has_steps=False)
+    for _ in range(3):
+        for size, length, seconds in ((1, 1, 0.001), (8, 1, 0.008), (1, 80, 0.08), (2, 80, 0.16)):
+            model.measured(size, length, seconds)
+    assert model.parts.step_s == 0.0
+    assert model.seconds(32, 80) == pytest.approx(2.56, rel=1e-3)
+    for parts in (Parts(step_s=0.01), TRUE):
+        for size, length in SHAPES:
+            model.measured(size, length, took(parts, size, length))
+        assert model.parts.step_s == 0.0
+
+
 def test_no_part_is_ever_below_zero() -> None:
     model = LatencyModel()
     for size, length, seconds in ((1, 8, 0.03), (8, 8, 0.02), (1, 64, 0.02), (8, 64, 0.01)):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from service.batching.cost import Parts
-from service.batching.policy import BatchPolicy, Choice
+from service.batching.policy import PASSES, BatchPolicy, Choice
 from service.metrics import ReleaseReason
 from tests.batching.known import Known
 
@@ -123,12 +123,12 @@ def test_the_window_is_never_smaller_than_a_batch() -> None:
         {"max_batch_size": 1, "max_queue_size": 1, "bulk_every": 0},
         {"max_batch_size": 1, "max_queue_size": 1, "max_queue_s": 0.0},
         {"max_batch_size": 1, "max_queue_size": 1, "max_queue_s": float("nan")},
-        {"max_batch_size": 1, "max_queue_size": 1, "max_run_s": 0.0},
-        {"max_batch_size": 1, "max_queue_size": 1, "max_run_s": float("nan")},
+        {"max_batch_size": 1, "max_queue_size": 1, "short_run_s": -0.1},
+        {"max_batch_size": 1, "max_queue_size": 1, "short_run_s": float("nan")},
     ],
 )
 def test_rules_that_make_no_sense_are_refused(rules: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"at least one|negative|takes time"):
+    with pytest.raises(ValueError, match=r"at least one|negative"):
         BatchPolicy(**rules)  # type: ignore[arg-type]
 
 
@@ -138,8 +138,9 @@ SECONDS = Known(Parts(fixed_s=1.0, cell_s=0.125)).seconds  # 1 s, and 1 s more p
 def choose(
     costs: Sequence[int], *, spare_s: float = 1e6, partial: ReleaseReason = "idle"
 ) -> Choice:
+    """With the oldest, whose turn it is."""
     policy = BatchPolicy(max_batch_size=4, max_queue_size=100, look_ahead=8)
-    return policy.choose(costs, run_s=SECONDS, spare_s=spare_s, partial=partial)
+    return policy.choose(costs, run_s=SECONDS, spare_s=spare_s, partial=partial, passed_over=PASSES)
 
 
 @pytest.mark.parametrize(
@@ -201,24 +202,39 @@ def test_a_batch_is_as_small_as_the_oldest_needs_to_be_in_time(
 
 
 @pytest.mark.parametrize(
-    ("max_run_s", "spare_s", "chosen", "reason"),
+    ("short_run_s", "spare_s", "chosen", "reason"),
     [
-        (5.0, 1e6, [0, 1, 2, 3], "full"),
-        (4.9, 1e6, [0, 1, 2], "full"),
-        (3.0, 1e6, [0, 1], "full"),
-        (0.1, 1e6, [0], "full"),  # somebody has to go
-        (4.0, 3.0, [0, 1], "deadline"),
-        (3.0, 4.0, [0, 1], "full"),
-        (3.0, 3.0, [0, 1], "full"),
-        (3.0, 1.9, [0, 1], "full"),  # late anyway, but the next need not wait longer for it
+        (4.25, 1e6, [0, 1, 2, 3], "full"),  # a quarter of a millisecond is all that each one gains
+        (4.0, 1e6, [0, 1, 2], "full"),
+        (2.25, 1e6, [0, 1], "full"),
+        (0.0, 1e6, [0], "full"),  # somebody has to go
+        (3.25, 2.25, [0, 1], "deadline"),
+        (2.25, 3.25, [0, 1], "full"),
+        (2.25, 2.25, [0, 1], "full"),
+        (2.25, 0.9, [0, 1], "full"),  # late anyway, but the next need not wait longer for it
     ],
 )
-def test_a_batch_holds_up_whoever_comes_for_a_bounded_time(
-    max_run_s: float, spare_s: float, chosen: Sequence[int], reason: str
+def test_who_gains_nothing_by_company_waits_for_none_of_it(
+    short_run_s: float, spare_s: float, chosen: Sequence[int], reason: str
 ) -> None:
-    policy = BatchPolicy(max_batch_size=4, max_queue_size=100, max_run_s=max_run_s)
-    choice = policy.choose([8] * 6, run_s=SECONDS, spare_s=spare_s)
+    policy = BatchPolicy(max_batch_size=4, max_queue_size=100, short_run_s=short_run_s)
+    model = Known(Parts(fixed_s=0.001, row_s=1.0))
+    choice = policy.choose([8] * 6, run_s=model.seconds, spare_s=spare_s)
     assert (list(choice.places), choice.reason) == (chosen, reason)
+
+
+def test_company_that_makes_an_item_cheaper_is_waited_for() -> None:
+    policy = BatchPolicy(max_batch_size=4, max_queue_size=100, short_run_s=0.0)
+    assert list(policy.choose([8] * 6, run_s=SECONDS).places) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("company", "together"), [(1, 1), (2, 2), (3, 2), (9, 2)])
+def test_an_item_stays_for_the_batch_that_it_gains_by(company: int, together: int) -> None:
+    run_s = Known(Parts(fixed_s=0.001, cell_s=0.125)).seconds  # a second for each item of 8
+    rules = {"max_batch_size": 4, "max_queue_size": 9, "short_run_s": 2.5}
+    assert BatchPolicy(**rules).stay_s(company, 8, run_s) == 0.001 + together  # type: ignore[arg-type]
+    one_by_one = BatchPolicy(**rules, is_padded=False)  # type: ignore[arg-type]
+    assert one_by_one.stay_s(company, 8, run_s) == 0.001 + company
 
 
 def test_a_deadline_counts_the_padding_of_those_who_would_come_along() -> None:

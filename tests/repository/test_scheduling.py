@@ -16,7 +16,7 @@ from service.batching.cores import Account, Cores
 from service.metrics import Metrics
 from service.repository.live import Engine, LiveModel
 from service.repository.loading import load
-from service.repository.options import LONGEST_BATCH_S, LOOK_AHEAD, LoadOptions
+from service.repository.options import LOOK_AHEAD, SHORT_BATCH_S, LoadOptions
 from service.repository.scheduling import (
     MAX_SHARED_BYTES,
     MAX_SHARED_CHARACTERS,
@@ -26,7 +26,6 @@ from service.repository.scheduling import (
 from service.repository.warm_up import PIXEL
 from service.tasks.base import Sentence
 from service.tasks.image_classification import ImagePrediction
-from tests.model_zoo.samples import image_model, text_model, translation_model
 from tests.tasks.samples import file_of, picture
 from tests.tiny_zoo import IMAGES, SIDE, TEXTS, TRANSLATOR, build
 
@@ -275,17 +274,15 @@ def test_a_model_has_as_many_workers_as_asked_for(load_it: Load, name: str) -> N
     assert load_it(name, LoadOptions(workers=3)).batcher.workers_alive == 3
 
 
-def test_texts_alone_are_grouped_by_length() -> None:
+def test_items_are_grouped_by_cost_unless_they_come_and_go_one_by_one() -> None:
     options = LoadOptions(max_batch_size=8, max_queue_size=9, max_queue_delay_s=0.5, max_queue_s=3)
-    policy = options.policy(text_model()[0])
+    policy = options.policy()
     assert policy.look_ahead == 8 * LOOK_AHEAD
     assert (policy.max_batch_size, policy.max_queue_size) == (8, 9)
     assert (policy.max_queue_delay_s, policy.max_queue_s) == (0.5, 3)
     assert policy.is_padded
-    assert policy.max_run_s == LONGEST_BATCH_S
-    for manifest in (image_model()[0], translation_model()[0]):
-        assert options.policy(manifest).look_ahead == 0
-    one_by_one = options.policy(text_model()[0], is_continuous=True)
+    assert policy.short_run_s == SHORT_BATCH_S
+    one_by_one = options.policy(is_continuous=True)
     assert (one_by_one.look_ahead, one_by_one.is_padded) == (0, False)
 
 
