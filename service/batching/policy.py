@@ -120,7 +120,7 @@ class BatchPolicy:
 
     def goes_before(self, run_s: float, batch_s: float) -> bool:
         """Whether an item that runs for so long goes before an older batch of `batch_s`."""
-        return self.is_padded and batch_s >= LONG_S and run_s <= QUICK_SHARE * batch_s
+        return batch_s >= LONG_S and run_s <= QUICK_SHARE * batch_s
 
     def with_long_ones_s(self, quick_s: float, batch_s: float) -> float:
         """Until so much of what goes before batches of `batch_s` has run, with those that have

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from service.batching.company import useful
 from service.batching.cost import Parts
 from service.batching.policy import PASSES, BatchPolicy, Choice
 from service.metrics import ReleaseReason
@@ -235,6 +236,37 @@ def test_an_item_stays_for_the_batch_that_it_gains_by(company: int, together: in
     assert BatchPolicy(**rules).stay_s(company, 8, run_s) == 0.001 + together  # type: ignore[arg-type]
     one_by_one = BatchPolicy(**rules, is_padded=False)  # type: ignore[arg-type]
     assert one_by_one.stay_s(company, 8, run_s) == 0.001 + company
+
+
+def test_an_item_stays_for_no_more_company_than_a_batch_has() -> None:
+    run_s = Known(Parts(fixed_s=10.0, row_s=1.0)).seconds
+    assert (
+        BatchPolicy(max_batch_size=4, max_queue_size=9, short_run_s=1.0).stay_s(9, 8, run_s) == 14.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("costs", "short_s", "count"),
+    [
+        ([1, 5], 10.0, 2),
+        ([1, 5], 9.9, 1),  # both count as the longer one
+        ([5, 1], 0.0, 1),  # who is shorter does not make it shorter
+        ([5, 1], 10.0, 2),
+        ([2, 2, 2], 4.0, 2),
+        ([2, 2, 2], 0.0, 1),
+    ],
+)
+def test_a_batch_that_is_not_short_takes_whom_it_makes_cheaper(
+    costs: Sequence[int], short_s: float, count: int
+) -> None:
+    assert useful(costs, Known(Parts(cell_s=1.0)).seconds, short_s) == count
+
+
+@pytest.mark.parametrize(("fixed_s", "count"), [(0.1, 4), (0.09, 3), (0.05, 2), (0.02, 1)])
+def test_who_makes_an_item_cheaper_by_a_fiftieth_is_waited_for(fixed_s: float, count: int) -> None:
+    # Alone it takes that time and a second, in a batch of eight an eighth of that and a second.
+    run_s = Known(Parts(fixed_s=fixed_s, row_s=1.0)).seconds
+    assert useful([1] * 8, run_s, 0.0) == count
 
 
 def test_a_deadline_counts_the_padding_of_those_who_would_come_along() -> None:

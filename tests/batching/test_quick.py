@@ -11,7 +11,7 @@ from service.batching.batcher import Batcher
 from service.batching.cost import Parts
 from service.batching.line import Line
 from service.batching.pace import BatchPace
-from service.batching.policy import PASSES, BatchPolicy, Priority
+from service.batching.policy import PASSES, BatchPolicy, Choice, Priority
 from service.batching.queueing import Claim, QueuedItem, Submission
 from service.errors import Overloaded
 from tests.batching.doubles import Clock, GatedRunner, turn
@@ -50,6 +50,21 @@ def test_who_takes_a_tenth_of_the_oldest_goes_before_it(
     costs: Sequence[int], first: Sequence[int]
 ) -> None:
     assert chosen(costs) == first
+
+
+def test_what_is_long_is_the_whole_batch() -> None:
+    # Two of 110 take 330 s, a tenth of which is enough for one of 16, which takes 32.
+    parts = Parts(step_s=1.0, cell_s=1.0)
+    assert chosen([100, 110, 16], parts=parts) == [2]
+    assert chosen([100, 110, 17], parts=parts) == [0, 1]
+
+
+def test_who_goes_before_a_batch_is_bound_by_its_own_rules() -> None:
+    run_s, costs = A_SECOND_A_UNIT.seconds, [100, 100, 100, 100, 1]
+    assert POLICY.choose(costs, run_s=run_s, spare_s=350.0) == Choice([4], "full")
+    assert POLICY.choose(costs, run_s=run_s, spare_s=350.0, passed_over=PASSES) == Choice(
+        [0, 1, 2], "deadline"
+    )
 
 
 def test_nobody_goes_before_a_batch_that_is_soon_over() -> None:
@@ -95,12 +110,12 @@ async def test_the_oldest_is_passed_over_a_few_times_and_then_goes(line: Line[in
 
 async def test_a_line_knows_its_costliest_item(line: Line[int]) -> None:
     assert line.costliest == 0
-    few = [item(0, cost=3), item(1, cost=70, priority="bulk"), item(2, cost=5)]
-    line.enter([few[0], few[2]])
+    few = [item(0, cost=3), item(1, cost=70, priority="bulk"), item(2, cost=5), item(3, cost=4)]
+    line.enter([few[0], *few[2:]])
     assert line.costliest == 5
     line.enter([few[1]])
     assert line.staying("interactive", lambda cost: cost > 3) == (3.0, 5)
-    assert line.staying("interactive", lambda cost: False) == (8.0, 0)
+    assert line.staying("interactive", lambda cost: False) == (12.0, 0)
     assert line.costliest == 70
     line.leave(few[1:])
     assert line.staying("interactive", lambda cost: True) == (0.0, 3)
@@ -198,4 +213,59 @@ async def test_bulk_that_goes_before_other_bulk_waits_for_all_who_are_interactiv
     tasks.append(submitted(batcher, 9, deadline=clock() + quick_s, priority="bulk"))
     await turn()
     assert not tasks[-1].done()
+    await ended(batcher, runner, *tasks)
+
+
+async def test_who_goes_before_others_waits_no_longer_than_for_all(
+    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock
+) -> None:
+    batcher, tasks = await crowded(make_batcher, runner, 30)
+    with pytest.raises(Overloaded, match="about 35 s"):  # and not for four of them
+        await batcher.submit(9, deadline=clock() + 34.0)
+    await ended(batcher, runner, *tasks)
+
+
+async def test_workers_share_what_stays_before_who_goes_before_others(
+    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock
+) -> None:
+    batcher = make_batcher(POLICY, latency=A_SECOND_A_UNIT, workers=2)
+    tasks = await busy(batcher, runner)
+    tasks.append(submitted(batcher, 1))
+    await runner.entered()
+    tasks += [submitted(batcher, part, cost=100) for part in range(2, 12)]
+    tasks += [submitted(batcher, part) for part in range(12, 16)]
+    await turn()
+    # A second of what runs for each, four quick ones at two and a half times more, a long batch.
+    quick_s = 1.0 + 3.5 * 2.0 + 400.0 + 4.0
+    with pytest.raises(Overloaded):
+        await batcher.submit(99, deadline=clock() + quick_s - 0.5)
+    tasks.append(submitted(batcher, 99, deadline=clock() + quick_s))
+    await turn()
+    assert not tasks[-1].done()
+    await ended(batcher, runner, *tasks)
+
+
+async def test_a_request_goes_before_others_only_if_all_of_it_does(
+    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock
+) -> None:
+    batcher, tasks = await crowded(make_batcher, runner, *[100] * 12)
+    with pytest.raises(Overloaded):
+        await batcher.submit_many([97, 98], costs=[1, 50], deadline=clock() + 700.0)
+    both = batcher.submit_many([97, 98], costs=[1, 1], deadline=clock() + 700.0)
+    tasks.append(asyncio.ensure_future(both))
+    await turn()
+    assert not tasks[-1].done()
+    await ended(batcher, runner, *tasks)
+
+
+async def test_where_items_join_and_leave_nobody_is_foreseen_to_go_before_others(
+    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock
+) -> None:
+    policy = BatchPolicy(max_batch_size=4, max_queue_size=100, is_padded=False)
+    batcher = make_batcher(policy, latency=A_SECOND_A_UNIT)
+    tasks = await busy(batcher, runner)
+    tasks += [submitted(batcher, part, cost=100) for part in range(1, 13)]
+    await turn()
+    with pytest.raises(Overloaded):
+        await batcher.submit(99, deadline=clock() + 700.0)
     await ended(batcher, runner, *tasks)

@@ -126,6 +126,19 @@ def test_images_are_measured_at_one_length_and_a_few_large_ones(runner: TimedRun
     assert {length for _, length in runner.runs[6:]} == {len(large_picture())}
 
 
+def test_the_size_of_an_image_takes_no_time_of_the_others(runner: TimedRunner) -> None:
+    def told(manifest: Manifest) -> LatencyModel:
+        model = measure_batches(cast("AnyTask", FakeTask()), cast("Runner", runner), manifest, 8)
+        for _ in range(200):  # as long as the longest takes, whoever is with it
+            for size in (1, 8):
+                for length in (1, 100):
+                    model.measured(size, length, 0.01 * length)
+        return model
+
+    assert told(text_model()[0]).parts.step_s == pytest.approx(0.01, rel=0.01)
+    assert told(image_model()[0]).parts.step_s == 0.0
+
+
 def test_where_no_large_image_is_read_small_ones_are_enough(runner: TimedRunner) -> None:
     class Small(FakeTask):
         def preprocess(self, part: Any) -> Any:
