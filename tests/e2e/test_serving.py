@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 import orjson
 import psutil
 import pytest
@@ -152,3 +153,28 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until_s
         time.sleep(0.02)
+
+
+def photograph() -> bytes:
+    """A JPEG of 23 megapixels, which takes as long to unpack as a hundred small images."""
+    coarse = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(coarse).resize((4800, 4800)).save(data, "JPEG")
+    return data.getvalue()
+
+
+def test_a_small_image_does_not_wait_for_all_photographs(tmp_path: Path, tiny_models: Path) -> None:
+    def ask(image: bytes) -> float:
+        began_s = time.monotonic()
+        assert server.client.post("/v1/classify", content=image).status_code == 200
+        return time.monotonic() - began_s
+
+    large = photograph()
+    options = ("--models", str(tiny_models), "--threads", "1")
+    with running(tmp_path / "home", *options) as server, ThreadPoolExecutor(24) as pool:
+        # Each differs from the others, or they would share one answer.
+        photographs = [pool.submit(ask, large + bytes([number])) for number in range(24)]
+        wait_for(lambda: server.in_flight() >= 8 or photographs[0].done())
+        small_s = ask(green_picture())
+        waited_s = sorted(photograph.result() for photograph in photographs)
+    assert small_s < waited_s[12] / 2
