@@ -19,7 +19,7 @@ from service.repository.warm_up import warm_up
 from service.repository.watching import announce_content
 from service.runtime.errors import EngineError, SelfTestFailed
 from service.runtime.providers import Choice, choices, cpu_features, parse_providers
-from service.runtime.runner import Runner, make_runner
+from service.runtime.runner import Runner, as_opened, make_runner
 from service.runtime.session import usable_providers
 from service.runtime.slot_decoder import DEFAULT_SLOTS
 from service.tasks.registry import AnyTask, make_task
@@ -159,9 +159,16 @@ def open_runner(
     published: PublishedModel, choice: Choice, *, strict: bool, slots: int = DEFAULT_SLOTS
 ) -> Runner:
     """The variant's graphs, opened from their verified bytes."""
+    manifest, provider = published.manifest, choice.providers[0]
+    graphs = {graph.role: published.read(graph.file) for graph in choice.variant.graphs}
+    if as_opened(manifest, graphs, provider, cpu_features()) != graphs:
+        log.info(
+            "large convolutions run as products of matrices, by AMX",
+            extra={"model": manifest.name, "version": str(manifest.version)},
+        )
     return make_runner(
-        published.manifest,
-        {graph.role: published.read(graph.file) for graph in choice.variant.graphs},
+        manifest,
+        graphs,
         providers=choice.providers,
         threads=1,  # each worker runs batches of its own, which scales better than sharing one
         strict=strict,

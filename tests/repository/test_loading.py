@@ -1,0 +1,38 @@
+"""What is told of a model while it is loaded."""
+
+import logging
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from model_zoo.manifest import Manifest, Provider, Role
+from service.metrics import Metrics
+from service.repository import loading
+from service.repository.loading import load
+from service.repository.options import LoadOptions
+from tests.tiny_zoo import IMAGES, build
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_the_log_tells_that_a_graph_runs_in_another_form(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    faster: bool,
+) -> None:
+    def as_opened(
+        manifest: Manifest,
+        graphs: Mapping[Role, bytes],
+        provider: Provider,
+        features: Collection[str],
+    ) -> Mapping[Role, bytes]:
+        return {role: graph + b"faster" for role, graph in graphs.items()} if faster else graphs
+
+    monkeypatch.setattr(loading, "as_opened", as_opened)
+    caplog.set_level(logging.INFO, "slipway.repository")
+    metrics = Metrics.create(CollectorRegistry())
+    load(build(tmp_path).open(IMAGES), LoadOptions(workers=1), metrics).close(5.0)
+    told = [vars(record)["model"] for record in caplog.records if "AMX" in record.message]
+    assert told == [IMAGES] * faster
