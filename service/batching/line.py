@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from service.batching.pace import Pace
 from service.batching.policy import BatchPolicy, Priority
-from service.batching.queueing import Claim, QueuedItem, Taken
+from service.batching.queueing import Claim, Load, QueuedItem, Taken
 from service.metrics import ReleaseReason
 
 P = TypeVar("P")
@@ -42,7 +42,7 @@ class Line(Generic[P]):
         self._running = 0
         self._running_s = 0.0
         self.changes = 0  # how often who waits or runs became others, or the door was shut
-        self.costliest = 0  # no item that waits costs more
+        self.longest_s = 0.0  # nothing that waits, with all that came with it, takes longer
         self.abandoned = 0  # how many items were given up by all who waited, while in work
         self._passed_over = 0  # batches in a row that left a bulk item standing
         self._accepting = True
@@ -83,19 +83,20 @@ class Line(Generic[P]):
         before = self._waiting_s["interactive"]
         return before if priority == "interactive" else before + self._waiting_s["bulk"]
 
-    def staying(self, priority: Priority, is_passed: Callable[[int], bool]) -> tuple[float, int]:
-        """Of those of this priority: the predicted seconds of one worker for all but whom a
-        newcomer passes, which goes by their cost, and the highest cost of whom it does; 0 where it
-        passes nobody."""
-        staying_s, passed = 0.0, 0
+    def staying(self, priority: Priority, seconds: float) -> tuple[float, QueuedItem[P] | None]:
+        """What a newcomer of this priority that takes so long finds before it: the predicted
+        seconds of one worker for all whom it does not pass, and the longest of those whom it does,
+        if it passes anybody."""
+        staying_s, passed, passed_s = 0.0, None, 0.0
         with self._changed:
             for item in self._items[priority]:
-                if is_passed(item.cost):
-                    passed = max(passed, item.cost)
-                else:
+                whole_s = item.share_s if self._policy.is_padded else item.load.seconds
+                if not self._policy.goes_before(seconds, whole_s):
                     staying_s += item.share_s
+                elif whole_s > passed_s:
+                    passed, passed_s = item, whole_s
             everybody = (item for items in self._items.values() for item in items)
-            self.costliest = max((item.cost for item in everybody), default=0)
+            self.longest_s = max((item.load.seconds for item in everybody), default=0.0)
         return staying_s, passed
 
     def enter(self, items: Sequence[QueuedItem[P]], *, wakes: bool = True) -> bool:
@@ -108,11 +109,12 @@ class Line(Generic[P]):
                 return False
             self.changes += 1
             self._waiting += len(items)
+            load = Load(sum(item.share_s for item in items))
+            self.longest_s = max(self.longest_s, load.seconds)
             for item in items:
+                item.load = load
                 self._items[item.priority][item] = None
                 self._waiting_s[item.priority] += item.share_s
-                if item.cost > self.costliest:
-                    self.costliest = item.cost
             if wakes:
                 self._changed.notify()
         return True
@@ -281,6 +283,9 @@ class Line(Generic[P]):
         fresh = self._fresh(turn)
         if not fresh:
             return Taken([], "idle")
+        oldest = fresh[0]
+        quick = [] if self._policy.is_padded else self._quick(turn, oldest.load)
+        fresh = [*quick, *(item for item in fresh if item not in quick)] if quick else fresh
         choice = self._policy.choose(
             [item.cost for item in fresh],
             most,
@@ -290,13 +295,29 @@ class Line(Generic[P]):
             # another has everything.
             share=-(-len(self._items[turn]) // self._workers),
             partial=partial,
-            passed_over=fresh[0].passed_over,
+            passed_over=oldest.passed_over,
         )
         batch = [fresh[place] for place in choice.places]
-        fresh[0].passed_over += 1  # if it goes itself, nobody asks any more
+        oldest.passed_over += 1  # if it goes itself, nobody asks any more
+        oldest.load.yielded_s += sum(item.share_s for item in quick if item in batch)
         for item in batch:
             self._remove(item)
         return Taken(batch, choice.reason)
+
+    def _quick(self, turn: Priority, oldest: Load) -> list[QueuedItem[P]]:
+        """Those who go before the oldest and all that came with it, as they take next to nothing
+        beside these."""
+        room_s = self._policy.may_yield_s(oldest.seconds) - oldest.yielded_s
+        now_s, found = self._clock(), list[QueuedItem[P]]()
+        for item in self._items[turn] if room_s > 0.0 else ():
+            if self._policy.goes_before(item.load.seconds, oldest.seconds) and item.is_wanted(
+                now_s
+            ):
+                room_s -= item.share_s
+                if room_s < 0.0 or len(found) == self._policy.max_batch_size:
+                    break
+                found.append(item)
+        return found
 
     def _fresh(self, turn: Priority) -> list[QueuedItem[P]]:
         now_s = self._clock()

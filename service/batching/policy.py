@@ -122,6 +122,11 @@ class BatchPolicy:
         """Whether an item that runs for so long goes before an older batch of `batch_s`."""
         return batch_s >= LONG_S and run_s <= QUICK_SHARE * batch_s
 
+    def may_yield_s(self, seconds: float) -> float:
+        """For how long items that take `seconds` together, and came together to where others join
+        and leave, may be held up by those who take next to nothing beside them."""
+        return QUICK_SHARE * PASSES * seconds if seconds >= LONG_S else 0.0
+
     def with_long_ones_s(self, quick_s: float, batch_s: float) -> float:
         """Until so much of what goes before batches of `batch_s` has run, with those that have
         their turn between."""

@@ -55,6 +55,15 @@ class Claim(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
+class Load:
+    """What items that came together take: predicted seconds of a worker, and how many of others
+    went before them since their first was the oldest."""
+
+    seconds: float = 0.0
+    yielded_s: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
 class QueuedItem(Generic[P]):
     """One part that waits, and everybody who waits for it.
 
@@ -73,6 +82,7 @@ class QueuedItem(Generic[P]):
     gone: bool = False
     followed: bool = False  # somebody wants to hear of progress
     passed_over: int = 0  # batches that went before it while it was the oldest
+    load: Load = field(default_factory=Load)  # of all that came with it
     foreseen_s: float | None = None  # until its answer, where that shows how good predictions are
     run: Run[P] | None = None
     trace: RunTrace | None = None

@@ -135,8 +135,8 @@ class Reception(Generic[P]):
             return NotReady(LEAVING)
         outlook = self._outlook(new, spare_s)
         if outlook is not None:
-            cost = max(item.cost for item in new)
-            outlook, found = self._judged(outlook, new[0].priority, cost)
+            seconds = sum(item.share_s for item in new)
+            outlook, found = self._judged(outlook, new[0].priority, seconds)
             if found:
                 return self._overloaded(*found)
             if len(new) == 1 and is_telling(outlook.answer_s, spare_s):
@@ -186,7 +186,8 @@ class Reception(Generic[P]):
         before_s = self._line.running_s / self._workers + self.queue_s(priority)
         cost = LEAST_COST if before_s > self._policy.max_queue_s else weigh()
         stay_s = self._policy.stay_s(self._company(priority, 1), cost, self._pace.run_s)
-        outlook, found = self._judged(Outlook(before_s, stay_s, spare_s), priority, cost)
+        outlook = Outlook(before_s, stay_s, spare_s)
+        outlook, found = self._judged(outlook, priority, self._pace.share_s(cost))
         if found is None:
             self._seen = Seen(self._line.changes, priority, cost, outlook.queue_s, stay_s)
             return None
@@ -210,28 +211,28 @@ class Reception(Generic[P]):
         return Outlook(before_s, max(stay_s, share_s), spare_s)
 
     def _judged(
-        self, outlook: Outlook, priority: Priority, cost: int
+        self, outlook: Outlook, priority: Priority, seconds: float
     ) -> tuple[Outlook, tuple[str, float] | None]:
-        """What is to be said against it; not before it was asked whether it goes before others."""
+        """What is to be said against it; not before it was asked whether what takes so long goes
+        before others."""
         found = objection(self._policy, outlook, self.foresight.margin)
-        if found is None or self._line.costliest <= cost or not self._policy.is_padded:
+        if found is None or not self._policy.goes_before(seconds, self._line.longest_s):
             return outlook, found
-        outlook = self._going_before(outlook, priority, cost)
+        outlook = self._going_before(outlook, priority, seconds)
         return outlook, objection(self._policy, outlook, self.foresight.margin)
 
-    def _going_before(self, outlook: Outlook, priority: Priority, cost: int) -> Outlook:
-        """The outlook of an item that need not wait for all who came earlier, if it is one."""
-        run_s = self._pace.run_s
-        quick_s = run_s(1, cost)
-        staying_s, costliest = self._line.staying(
-            priority, lambda other: self._policy.goes_before(quick_s, run_s(1, other))
-        )
-        if not costliest:
+    def _going_before(self, outlook: Outlook, priority: Priority, seconds: float) -> Outlook:
+        """The outlook of items that need not wait for all who came earlier, if they are such."""
+        staying_s, passed = self._line.staying(priority, seconds)
+        if passed is None:
             return outlook
         if priority == "bulk":
             staying_s += self._line.waiting_s("interactive")
-        batch_s = self._policy.stay_s(self._company(priority, 1), costliest, run_s)
-        before_s = self._policy.with_long_ones_s(staying_s / self._workers, batch_s)
+        long_s = passed.load.seconds / self._workers
+        if self._policy.is_padded:
+            company = self._company(priority, 1)
+            long_s = self._policy.stay_s(company, passed.cost, self._pace.run_s)
+        before_s = self._policy.with_long_ones_s(staying_s / self._workers, long_s)
         running_s = self._line.running_s / self._workers
         return outlook._replace(queue_s=min(outlook.queue_s, running_s + before_s))
 
