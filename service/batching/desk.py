@@ -114,13 +114,12 @@ class BatchWorker(Generic[P, R]):
                 [item.part for item in batch],
                 lambda place: batch[place].is_wanted(desk.clock()),
             )
-            took_s = desk.clock() - began_s
+            if not any(isinstance(answer, Exception) for answer in answers):
+                self._learn(batch, desk.clock() - began_s)
         except BaseException:
             desk.send_failures(batch)
             raise
         desk.send(batch, answers)
-        if not any(isinstance(answer, Exception) for answer in answers):
-            self._learn(batch, took_s)
 
     def _prepare(self, batch: Sequence[QueuedItem[P]]) -> RunBatch[P, R]:
         """The model, with a way to stop this run where it has one."""
