@@ -284,13 +284,13 @@ class Line(Generic[P]):
         if not fresh:
             return Taken([], "idle")
         oldest = fresh[0]
-        quick = [] if self._policy.is_padded else self._quick(turn, oldest.load)
+        quick = [] if self._policy.is_padded else self._quick(turn, oldest)
         fresh = [*quick, *(item for item in fresh if item not in quick)] if quick else fresh
         choice = self._policy.choose(
             [item.cost for item in fresh],
             most,
             run_s=self._pace.run_s if self._pace is not None else None,
-            spare_s=fresh[0].deadline_s - self._clock(),
+            spare_s=oldest.deadline_s - self._clock(),
             # Guided self-scheduling (Polychronopoulos and Kuck 1987): no worker is idle while
             # another has everything.
             share=-(-len(self._items[turn]) // self._workers),
@@ -304,15 +304,16 @@ class Line(Generic[P]):
             self._remove(item)
         return Taken(batch, choice.reason)
 
-    def _quick(self, turn: Priority, oldest: Load) -> list[QueuedItem[P]]:
+    def _quick(self, turn: Priority, oldest: QueuedItem[P]) -> list[QueuedItem[P]]:
         """Those who go before the oldest and all that came with it, as they take next to nothing
-        beside these."""
-        room_s = self._policy.may_yield_s(oldest.seconds) - oldest.yielded_s
-        now_s, found = self._clock(), list[QueuedItem[P]]()
+        beside these and make nobody late."""
+        load, now_s = oldest.load, self._clock()
+        room_s = self._policy.may_yield_s(load.seconds) - load.yielded_s
+        room_s = min(room_s, oldest.deadline_s - now_s - load.seconds)
+        found: list[QueuedItem[P]] = []
         for item in self._items[turn] if room_s > 0.0 else ():
-            if self._policy.goes_before(item.load.seconds, oldest.seconds) and item.is_wanted(
-                now_s
-            ):
+            is_quick = self._policy.goes_before(item.load.seconds, load.seconds)
+            if is_quick and item.is_wanted(now_s):
                 room_s -= item.share_s
                 if room_s < 0.0 or len(found) == self._policy.max_batch_size:
                     break

@@ -161,18 +161,20 @@ def open_runner(
     """The variant's graphs, opened from their verified bytes."""
     manifest, provider = published.manifest, choice.providers[0]
     graphs = {graph.role: published.read(graph.file) for graph in choice.variant.graphs}
-    if as_opened(manifest, graphs, provider, cpu_features()) != graphs:
+    opened = as_opened(manifest, graphs, provider, cpu_features())
+    if opened != graphs:
         log.info(
             "large convolutions run as products of matrices, by AMX",
             extra={"model": manifest.name, "version": str(manifest.version)},
         )
     return make_runner(
         manifest,
-        graphs,
+        opened,
         providers=choice.providers,
         threads=1,  # each worker runs batches of its own, which scales better than sharing one
         strict=strict,
         slots=slots,
+        features=(),  # they are as they are opened already
     )
 
 

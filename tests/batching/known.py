@@ -5,6 +5,8 @@ from typing import Any
 
 from service.batching.batcher import Batcher
 from service.batching.cost import LatencyModel, Parts
+from service.batching.policy import Priority
+from service.batching.queueing import Claim, QueuedItem, Submission
 from tests.batching.doubles import GatedRunner, turn
 
 
@@ -41,3 +43,10 @@ async def busy(
     tasks += [submitted(batcher, part) for part in waiting]
     await turn()
     return tasks
+
+
+def item(part: int, cost: int, priority: Priority = "interactive") -> QueuedItem[int]:
+    """One that somebody waits for."""
+    answer = asyncio.get_running_loop().create_future()
+    submission: Submission[int] = Submission(answer, FAR, True, [None], 1)
+    return QueuedItem(part, cost, 0.0, [Claim(submission, 0)], priority, share_s=float(cost))

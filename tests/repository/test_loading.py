@@ -1,18 +1,19 @@
 """What is told of a model while it is loaded."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from model_zoo.manifest import Manifest, Provider, Role
 from service.metrics import Metrics
 from service.repository import loading
 from service.repository.loading import load
 from service.repository.options import LoadOptions
 from tests.tiny_zoo import IMAGES, build
+
+PRODUCER = b"\x1a\x06faster"  # the version of it, in the format of a ModelProto
 
 
 @pytest.mark.parametrize("faster", [True, False])
@@ -22,13 +23,8 @@ def test_the_log_tells_that_a_graph_runs_in_another_form(
     caplog: pytest.LogCaptureFixture,
     faster: bool,
 ) -> None:
-    def as_opened(
-        manifest: Manifest,
-        graphs: Mapping[Role, bytes],
-        provider: Provider,
-        features: Collection[str],
-    ) -> Mapping[Role, bytes]:
-        return {role: graph + b"faster" for role, graph in graphs.items()} if faster else graphs
+    def as_opened(manifest: object, graphs: Mapping[str, bytes], *_: object) -> Mapping[str, bytes]:
+        return {role: graph + PRODUCER for role, graph in graphs.items()} if faster else graphs
 
     monkeypatch.setattr(loading, "as_opened", as_opened)
     caplog.set_level(logging.INFO, "slipway.repository")
