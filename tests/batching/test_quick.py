@@ -100,6 +100,14 @@ async def test_the_oldest_is_passed_over_a_few_times_and_then_goes(line: Line[in
     assert taken == [[0], [1], [2], [3], [100], [4, 5], [6], [7], [8], [200]]
 
 
+async def test_a_line_tells_how_much_time_its_oldest_has(line: Line[int], clock: Clock) -> None:
+    items = [item(part, cost=100) for part in range(4)]
+    items[0].claims[0].submission.deadline_s = clock() + 200.0
+    for one in items:
+        line.enter([one])
+    assert [found.part for found in line.take().items] == [0, 1]
+
+
 async def test_a_line_knows_whom_a_newcomer_passes(line: Line[int]) -> None:
     assert line.longest_s == 0.0
     few = [item(0, cost=3), item(1, cost=70, priority="bulk"), item(2, cost=50), item(3, cost=4)]

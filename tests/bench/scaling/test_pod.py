@@ -58,10 +58,10 @@ def test_a_long_item_is_passed_over_as_often_as_in_the_server() -> None:
     seconds = [*rows.values()]
     run_s = lambda size, length: rows[length][size]  # noqa: E731
     server = one_worker(seconds=seconds, run_s=run_s, max_batch_size=1, deadline_s=99.0)
-    outcome = served(server, [0.0, 0.5, *[0.75] * 6, 0.875], [0, 1, *[0] * 6, 1])
+    outcome = served(server, [0.0, 0.5, 0.5, *[0.75] * 6], [0, 1, 1, *[0] * 6])
     ends = [end_s - 0.75 for end_s in (2.0, 3.0, 4.0, 5.0)]
     assert [*outcome.latencies_s][:6] == [1.0, *ends, 14.5]
-    assert [*outcome.latencies_s][6:] == [15.25, 16.25, 26.125]
+    assert [*outcome.latencies_s][6:] == [15.25, 16.25, 26.5]
 
 
 def test_a_second_worker_takes_what_the_first_leaves() -> None:
