@@ -8,7 +8,7 @@ from typing import Any
 
 from service.batching.policy import Priority
 from service.errors import PayloadTooLarge, ServiceError
-from service.repository.live import LiveModel
+from service.repository.live import ServedModel
 from service.tasks.base import TranslationText
 
 # Splitting more than this into sentences and joining them again would hold up the event loop.
@@ -19,7 +19,7 @@ Progress = Callable[[int, str], None]
 
 
 async def predict(
-    live: LiveModel,
+    live: ServedModel,
     items: Sequence[Any],
     timeout_s: float,
     *,
@@ -104,7 +104,7 @@ class _Text:
         return text
 
 
-def _split(live: LiveModel, items: Sequence[Any]) -> list[Sequence[Any]]:
+def _split(live: ServedModel, items: Sequence[Any]) -> list[Sequence[Any]]:
     """The parts of each item; no further than to the item with which they are too many."""
     split: list[Sequence[Any]] = []
     count, most = 0, live.batcher.most_parts
@@ -130,7 +130,7 @@ def _too_many(read: Sequence[Any], sent: int, count: int, most: int) -> str:
 
 
 def _join(
-    live: LiveModel, items: Sequence[Any], counts: Sequence[int], answers: Sequence[Any]
+    live: ServedModel, items: Sequence[Any], counts: Sequence[int], answers: Sequence[Any]
 ) -> list[Any]:
     """The prediction of each item from the answers of its `counts` parts, or the first error."""
     following = iter(answers)

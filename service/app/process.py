@@ -6,40 +6,39 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TextIO, cast
 
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from model_zoo.errors import ModelZooError
 from service.app.announcement import CURLS, announcement
-from service.app.event_loop import Patience, settle
-from service.app.options import catalog, item_limits, limits, load_options
+from service.app.event_loop import settle
+from service.app.options import item_limits, limits
+from service.app.parts import EngineModels, OwnModels, Source, StartFailed
 from service.fleet.seat import Seat
 from service.fleet.shared_log import SharedLog
 from service.fleet.siblings import Siblings
 from service.http.access_log import AccessLog, JsonAccess, LoggedAccess, NoAccessLog
 from service.http.application import make_application
 from service.http.edge import Watching
-from service.http.server import address_of, listen, make_server
+from service.http.inventory import Inventory, describe_all
+from service.http.server import HttpServer, listen, make_server, url_of
+from service.link.engine import EngineEnd
 from service.logs import JsonFormatter, configure_logging, number_log_records
 from service.metrics import Metrics, ModelMetrics
 from service.repository.lifecycle import Lifecycle
-from service.repository.loading import load_all
 from service.repository.models import Models
-from service.runtime.threads import available_cpus
 from service.settings import Settings
 from service.tracing.start import Tracing, TracingUnavailable, start_tracing
 
 log = logging.getLogger("slipway.app")
 
 OK, FAILED = 0, 1
+ENGINE_SEAT = 0  # with front ends
+LINK = "link.sock"  # where the engine listens for them, in the private folder of the workers
 CLOSE_S = 5.0  # for workers whose last batch has no reader any more
-
-
-class StartFailed(Exception):
-    """The process cannot serve; the message says why, one line a reason."""
 
 
 def serve(settings: Settings, version: str) -> int:
@@ -49,7 +48,10 @@ def serve(settings: Settings, version: str) -> int:
 
 
 def serve_seat(settings: Settings, version: str, seat: Seat) -> int:
-    """Serve as one of several workers; what goes wrong at the start is told to the supervisor."""
+    """Serve as one of several workers; what goes wrong at the start is told to the supervisor.
+
+    With `front_ends` the first seat is the engine's, and all others are front ends.
+    """
     stream = cast(TextIO, SharedLog(sys.stderr, seat.folder))
     configure_logging(settings.log_level, settings.log_format, stream)
     number_log_records(seat.number)
@@ -78,10 +80,33 @@ class Service:
         )
         self._metrics.describe_build(version)
         self._models = Models(Lifecycle(), settings.default_models)
-        read_limits = limits(settings)
         self._access_log = _access_log(seat)
         require_ready = self._models.lifecycle.require_ready
         self._siblings = Siblings(seat, registry, require_ready) if seat is not None else None
+        self._leave = asyncio.Event()
+        self._watching: list[asyncio.Task[None]] = []
+        self._source: Source
+        self._server: HttpServer | EngineEnd
+        if seat is None or not settings.front_ends:
+            self._source = OwnModels(settings, self._models, self._metrics)
+            self._server = self._http_server(version)
+        elif seat.number == ENGINE_SEAT:
+            self._source = OwnModels(settings, self._models, self._metrics)
+            self._server = EngineEnd(
+                seat.folder / LINK,
+                self._models,
+                describe=partial(describe_all, self._models),
+                drain_s=settings.drain_s + settings.pre_drain_s,
+                tracer=self._tracing.requests if self._tracing else None,
+            )
+        else:
+            engine = EngineModels(settings, self._models, self._metrics, seat.folder / LINK)
+            self._source = engine
+            self._server = self._http_server(version, engine.remote)
+
+    def _http_server(self, version: str, inventory: Inventory | None = None) -> HttpServer:
+        settings = self._settings
+        read_limits = limits(settings)
         application = make_application(
             self._models,
             self._metrics,
@@ -90,28 +115,27 @@ class Service:
             timeout_s=settings.request_timeout_s,
             version=version,
             outlook=self._siblings,
+            inventory=inventory,
             watching=Watching(self._access_log, self._tracing.requests if self._tracing else None),
         )
-        self._server = make_server(application, limits=read_limits, drain_s=settings.drain_s)
-        self._leave = asyncio.Event()
-        self._watching: list[asyncio.Task[None]] = []
+        return make_server(application, limits=read_limits, drain_s=settings.drain_s)
 
     async def run(self) -> int:
         """Everything, in order. The port answers from the start: /livez, and 503 to the rest."""
         seat = self._seat
         self._catch_signals()
-        listener = _listen(self._settings, shared=seat is not None)
-        address = address_of(listener)
+        begin = self._prepare_server()
         serving: asyncio.Task[None] | None = None
-        if seat is None or not seat.replacement:  # the others answer while a replacement loads
-            serving = self._start_server(listener)
-        self._watch(self._metrics.watch_event_loop())
+        # the others answer while a replacement loads, and an engine has nothing to tell before
+        if seat is None or not (seat.replacement or isinstance(self._server, EngineEnd)):
+            serving = begin()
+        self._watch(self._metrics.watch_event_loop(), *self._source.watching())
         try:
             if self._siblings is not None:
                 await self._siblings.open()
             if await self._unless_leaving(self._load()):
-                serving = serving or self._start_server(listener)
-                self._announce(announcement(self._models, address))
+                serving = serving or begin()
+                self._announce(announcement(self._models, self._address))
                 await self._leave.wait()
                 await self._pre_drain()
         finally:
@@ -122,7 +146,7 @@ class Service:
             if self._siblings is not None:
                 self._siblings.close()
             self._stop_watching()
-            await self._close_models()
+            await self._source.close(CLOSE_S)
             if isinstance(self._access_log, JsonAccess):
                 self._access_log.flush()
             if self._tracing is not None:
@@ -130,10 +154,24 @@ class Service:
         log.info("drained; leaving")
         return OK
 
-    def _start_server(self, listener: socket.socket) -> asyncio.Task[None]:
-        serving = asyncio.create_task(self._server.serve([listener]))
-        serving.add_done_callback(lambda _: self._leave.set())  # without a server, nothing to do
-        return serving
+    def _prepare_server(self) -> Callable[[], asyncio.Task[None]]:
+        """Take the port; what is returned begins to serve there. Raises StartFailed."""
+        server, settings = self._server, self._settings
+        if isinstance(server, HttpServer):
+            listener = _listen(settings, shared=self._seat is not None)
+            host, port = listener.getsockname()[:2]
+            serve: Callable[[], Coroutine[Any, Any, None]] = partial(server.serve, [listener])
+        else:  # the supervisor holds the port for the front ends
+            host, port = settings.host, settings.port
+            serve = server.serve
+        self._address = url_of(host, port)
+
+        def begin() -> asyncio.Task[None]:
+            serving = asyncio.create_task(serve())
+            serving.add_done_callback(lambda _: self._leave.set())  # without it, nothing to do
+            return serving
+
+        return begin
 
     def _announce(self, text: str) -> None:
         if self._seat is not None:
@@ -143,30 +181,21 @@ class Service:
         sys.stdout.flush()
 
     async def _load(self) -> None:
-        settings = self._settings
-        try:
-            live, broken = await load_all(catalog(settings), load_options(settings), self._metrics)
-        except ModelZooError as error:
-            raise StartFailed(str(error)) from error
-        self._models.serve(live, broken)
-        for model in live:
+        watching = await self._source.load()
+        for model in self._models.live:
             path, _ = CURLS[model.manifest.task]
             self._metrics.requests_expected(path, model.name, model.version)
-        _require_models(self._models, strict=settings.strict)
+        _require_models(self._models, strict=self._settings.strict)
         settle()
-        cores = settings.threads or available_cpus()
-        self._watch(Patience(self._item_counts, cores).watch())
+        self._watch(*watching)
         self._models.lifecycle.become_ready()
 
-    def _watch(self, watching: Coroutine[Any, Any, None]) -> None:
-        self._watching.append(asyncio.create_task(watching))
+    def _watch(self, *watching: Coroutine[Any, Any, None]) -> None:
+        self._watching += map(asyncio.create_task, watching)
 
     def _stop_watching(self) -> None:
         for task in self._watching:
             task.cancel()
-
-    def _item_counts(self) -> list[int]:
-        return [sum(live.batcher.outcomes.values()) for live in self._models.live]
 
     async def _unless_leaving(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do this unless a signal comes first; whether it was done."""
@@ -185,11 +214,6 @@ class Service:
         self._models.lifecycle.begin_drain()
         log.info("draining", extra={"pre_drain_s": self._settings.pre_drain_s})
         await asyncio.sleep(self._settings.pre_drain_s)
-
-    async def _close_models(self) -> None:
-        """By now all requests have their answers; what the queues still hold has no reader."""
-        for live in self._models.live:
-            await asyncio.to_thread(live.close, CLOSE_S)
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -21,10 +21,12 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     given = {setting.name: getattr(options, setting.name) for setting in SETTINGS}
     settings = Settings.load(given)
+    if settings.front_ends:
+        return _before_one_engine(settings)
     count = settings.workers or usual_workers(
         available_cpus(), available_memory(), has_gpu=GPU_DEVICE.exists()
     )
-    return _alone(settings) if count == 1 else _together(settings, count)
+    return _alone(settings) if count == 1 else _together(settings, count, f"{count} workers")
 
 
 def usual_workers(cpus: int, memory_bytes: int, *, has_gpu: bool) -> int:
@@ -42,13 +44,23 @@ def _alone(settings: Settings) -> int:
         raise CommandFailed(str(error)) from error
 
 
-def _together(settings: Settings, count: int) -> int:
+def _before_one_engine(settings: Settings) -> int:
+    count = settings.front_ends
+    if settings.workers > 1:
+        raise CommandFailed(
+            f"--front-ends {count} stand before one engine: leave --workers {settings.workers} out"
+        )
+    return _together(settings, count + 1, f"1 engine, {count} front end{'s' * (count > 1)}")
+
+
+def _together(settings: Settings, count: int, shape: str) -> int:
     configure_logging(settings.log_level, settings.log_format)
     try:
         return run_fleet(
             settings.host,
             settings.port,
             count,
+            shape,
             lambda port, seat: _as_worker(settings, port, seat),
         )
     except WorkersFailed as error:
@@ -58,6 +70,14 @@ def _together(settings: Settings, count: int) -> int:
 def _as_worker(settings: Settings, port: int, seat: Seat) -> int:
     from service.app import serve_seat
 
-    threads = settings.threads or max(1, available_cpus() // seat.count)
+    threads = settings.threads or usual_threads(settings, seat)
     mine = settings.model_copy(update={"port": port, "threads": threads})
     return serve_seat(mine, slipway_version(), seat)
+
+
+def usual_threads(settings: Settings, seat: Seat) -> int:
+    """A worker's share of the CPUs; with front ends the engine has what they leave."""
+    cpus = available_cpus()
+    if not settings.front_ends:
+        return max(1, cpus // seat.count)
+    return max(1, cpus - settings.front_ends) if seat.number == 0 else 1

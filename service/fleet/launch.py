@@ -17,17 +17,20 @@ LONGEST_NAME = "/9999.sock"
 FOLDERS = Path("/proc/self/fd")  # each open folder by its number, where there is such a thing
 
 
-def run_fleet(host: str, port: int, count: int, work: Callable[[int, Seat], int]) -> int:
+def run_fleet(
+    host: str, port: int, count: int, shape: str, work: Callable[[int, Seat], int]
+) -> int:
     """Run `work(port, seat)` in `count` processes until a signal; the exit code.
 
-    `work` listens on that port in every process. Raises WorkersFailed.
+    `work` may listen on that port in every process; `shape` tells people what they
+    are. Raises WorkersFailed.
     """
     with reserve(host, port) as reserved, private_folder() as folder:
         supervisor = Supervisor(
             lambda seat: work(reserved.getsockname()[1], seat),
             count=count,
             folder=folder,
-            announce=lambda text: _say(f"{text}  {count} workers\n"),
+            announce=lambda text: _say(f"{text}  {shape}\n"),
         )
         return supervisor.run()
 

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from service.http.asgi import exchange_of
 from service.http.docs import render_docs
 from service.http.edge import Edge, Endpoint, Watching
-from service.http.inventory import model_routes
+from service.http.inventory import Inventory, OwnInventory, model_routes
 from service.http.limits import Limits
 from service.http.native import ItemLimits, NativeApi
 from service.http.openapi import (
@@ -64,6 +64,7 @@ def make_application(  # noqa: PLR0913  # the one call that puts all of it toget
     version: str,
     watching: Watching | None = None,
     outlook: Outlook | None = None,
+    inventory: Inventory | None = None,
 ) -> Edge:
     """The whole HTTP side over these models. `timeout_s` is the longest deadline of a request."""
     api = NativeApi(models, limits=item_limits, timeout_s=timeout_s)
@@ -80,7 +81,7 @@ def make_application(  # noqa: PLR0913  # the one call that puts all of it toget
         ),
     )
     app.include_router(native_routes(api))
-    app.include_router(model_routes(models))
+    app.include_router(model_routes(models, inventory or OwnInventory(models)))
     app.include_router(probe_routes(models, outlook or OneProcess(models, metrics)))
     _add_docs(app)
     direct: dict[tuple[str, str], Endpoint] = {

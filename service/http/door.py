@@ -8,7 +8,7 @@ from service.errors import ServiceError
 from service.http.edge import Refused
 from service.http.exchange import Asked
 from service.http.schemas import ON_LOOP_BYTES, text_alone
-from service.repository.live import LiveModel
+from service.repository.live import ServedModel
 from service.repository.models import Models
 from service.tasks.base import TranslationText
 
@@ -39,17 +39,17 @@ class ModelDoor:
             return None
         return Refused(error, live.name, live.version, partial(self._again, live, error))
 
-    def _again(self, live: LiveModel, error: ServiceError, body: bytes) -> bool:
+    def _again(self, live: ServedModel, error: ServiceError, body: bytes) -> bool:
         return self._meant(body) is live and live.batcher.refuses_again(error)
 
-    def _meant(self, body: bytes | None) -> LiveModel | None:
+    def _meant(self, body: bytes | None) -> ServedModel | None:
         """Which model this body is for; None where it must be read to know."""
         live = self._models.only(self._task)
         if live is None and self._reads_json and not _may_choose(body):
             return self._models.default(self._task)
         return live
 
-    def _least_cost(self, live: LiveModel, body: bytes | None) -> int:
+    def _least_cost(self, live: ServedModel, body: bytes | None) -> int:
         if not self._reads_json or body is None or len(body) > ON_LOOP_BYTES:
             return 1
         text = text_alone(body)

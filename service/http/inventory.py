@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter
 
@@ -14,7 +14,26 @@ from service.repository.models import BrokenModel, Models
 from service.repository.self_test import SelfTestReport
 
 
-def model_routes(models: Models) -> APIRouter:
+class Inventory(Protocol):
+    """Who knows the live versions: this process, or the engine behind it."""
+
+    async def versions(self) -> list[dict[str, Any]]:
+        """Each as `describe` tells it, newest first within a name."""
+        ...
+
+
+class OwnInventory:
+    """The versions that are loaded in this process."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    async def versions(self) -> list[dict[str, Any]]:
+        """See `Inventory`."""
+        return describe_all(self._models)
+
+
+def model_routes(models: Models, inventory: Inventory) -> APIRouter:
     """The two routes."""
     router = APIRouter(tags=["models"])
 
@@ -22,20 +41,25 @@ def model_routes(models: Models) -> APIRouter:
     async def list_models() -> dict[str, Any]:
         """Every live version, newest first within a name, and what could not be loaded."""
         return {
-            "models": [describe(live, models) for live in models.live],
+            "models": await inventory.versions(),
             "broken": [_describe_broken(broken) for broken in models.broken],
         }
 
     @router.get("/v1/models/{name}", summary="One model", responses={404: PROBLEM})
     async def get_model(name: str) -> dict[str, Any]:
         """Every live version of this model."""
-        live = [describe(model, models) for model in models.live if model.name == name]
+        live = [model for model in await inventory.versions() if model["name"] == name]
         broken = [_describe_broken(found) for found in models.broken if found.name == name]
         if not live and not broken:
             raise UnknownModel(f"No model has this name; live are {models.names()}.")
         return {"name": name, "versions": live, "broken": broken}
 
     return router
+
+
+def describe_all(models: Models) -> list[dict[str, Any]]:
+    """All that are loaded in this process."""
+    return [describe(live, models) for live in models.live if isinstance(live, LiveModel)]
 
 
 def describe(live: LiveModel, models: Models) -> dict[str, Any]:

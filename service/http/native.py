@@ -23,7 +23,7 @@ from service.http.schemas import (
     parse_json,
 )
 from service.predictor import Progress, predict
-from service.repository.live import LiveModel
+from service.repository.live import ServedModel
 from service.repository.models import Models
 from service.tasks.base import TranslationText
 
@@ -106,7 +106,7 @@ class NativeApi:
     async def _predict(
         self,
         exchange: Exchange,
-        live: LiveModel,
+        live: ServedModel,
         items: Sequence[Any],
         on_progress: Progress | None = None,
     ) -> Sequence[Any]:
@@ -150,5 +150,5 @@ async def _read_call(exchange: Exchange, schema: type[AnyCall]) -> AnyCall:
     )
 
 
-def _answer(live: LiveModel, results: list[dict[str, Any]]) -> bytes:
+def _answer(live: ServedModel, results: list[dict[str, Any]]) -> bytes:
     return orjson.dumps(answer(live, results))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.repository.live import LiveModel
+from service.repository.live import ServedModel
 from service.tasks.image_classification import ImagePrediction
 from service.tasks.sentiment import SentimentPrediction
 from service.tasks.translation import TranslationPrediction
@@ -11,7 +11,7 @@ SCORE_DIGITS = 6
 _UNITS = 10.0**SCORE_DIGITS
 
 
-def answer(live: LiveModel, results: list[dict[str, Any]]) -> dict[str, Any]:
+def answer(live: ServedModel, results: list[dict[str, Any]]) -> dict[str, Any]:
     """The whole answer: which model, and one result an item."""
     return {
         "model": live.name,

@@ -104,9 +104,8 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
-    """The URL at which the socket can be reached from this machine."""
-    host, port = listener.getsockname()[:2]
+def url_of(host: str, port: int) -> str:
+    """The URL at which who listens there can be reached from this machine."""
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

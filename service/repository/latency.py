@@ -62,6 +62,17 @@ def _measure_large(model: LatencyModel, task: AnyTask, runner: Runner, most: int
             model.measured(size, task.cost(part), _fastest(task, runner, [part] * size))
 
 
+def measure_preparing(task: AnyTask) -> LatencyModel:
+    """How long it takes to decode one image, small and large; where that is done by itself."""
+    model = LatencyModel(has_steps=False)
+    with _one_at_a_time, suppress(ServiceError):  # where none so large is read
+        for part in (EXAMPLES["image-classification"], large_picture()):
+            began_s = time.perf_counter()
+            task.prepare(part)
+            model.measured(1, task.cost(part), time.perf_counter() - began_s)
+    return model
+
+
 def measure_stream(task: AnyTask, runner: Runner, manifest: Manifest, most: int) -> StreamPace:
     """Answer a few texts together; for a model that items join and leave."""
     pace = StreamPace()

@@ -1,14 +1,16 @@
 """One model that answers: its task, its runner and the queue before them."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from model_zoo.manifest import Manifest, Precision
 from model_zoo.manifest import Task as TaskName
 from service.batching.batcher import Batcher
-from service.errors import Cancelled, InferenceFailed
+from service.batching.policy import Priority
+from service.batching.reception import Weigh
+from service.errors import Cancelled, InferenceFailed, ServiceError
 from service.metrics import ModelMetrics, Stage
 from service.repository.self_test import SelfTestReport
 from service.repository.watching import watch_answer, watch_texts
@@ -85,19 +87,45 @@ class Engine:
         return answer
 
 
-@dataclass(frozen=True, slots=True)
-class LiveModel:
-    """A loaded version of a model; `placement` counts graph nodes by provider, `self_tests` tells
-    which variants were tried before, and last the one that serves."""
+class Queue(Protocol):
+    """Where parts of items get their answers: a `Batcher` here, or in another process."""
+
+    @property
+    def most_parts(self) -> int:
+        """The most parts that one call may bring."""
+        ...
+
+    async def submit_each(
+        self,
+        parts: Sequence[Any],
+        *,
+        costs: Sequence[int] | None = None,
+        deadline: float,
+        priority: Priority = "interactive",
+        on_progress: Callable[[int, Any], None] | None = None,
+    ) -> list[Any]:
+        """See `Batcher.submit_each`."""
+        ...
+
+    def refusal(
+        self, priority: Priority, spare_s: float, weigh: Weigh = ...
+    ) -> ServiceError | None:
+        """See `Batcher.refusal`."""
+        ...
+
+    def refuses_again(self, error: ServiceError) -> bool:
+        """See `Batcher.refuses_again`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """A version of a model as far as a request sees it: where it runs is not told."""
 
     manifest: Manifest
     variant: Precision
-    placement: Mapping[str, int]
     task: AnyTask
-    runner: Runner
-    batcher: Batcher[Any, Any]
-    metrics: ModelMetrics
-    self_tests: tuple[SelfTestReport, ...] = ()
+    batcher: Queue
 
     @property
     def name(self) -> str:
@@ -108,6 +136,18 @@ class LiveModel:
     def version(self) -> str:
         """The version, as the API writes it."""
         return str(self.manifest.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveModel(ServedModel):
+    """A version that is loaded in this process; `placement` counts graph nodes by provider,
+    `self_tests` tells which variants were tried before, and last the one that serves."""
+
+    batcher: Batcher[Any, Any]
+    placement: Mapping[str, int]
+    runner: Runner
+    metrics: ModelMetrics
+    self_tests: tuple[SelfTestReport, ...] = ()
 
     def close(self, timeout_s: float = 0.0) -> None:
         """Refuse what waits, and give the workers `timeout_s` to end the batch that they run."""

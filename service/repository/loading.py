@@ -136,7 +136,8 @@ def _open_warm(
     )
     engine = Engine(task, runner, metrics, FIRST_STAGE[manifest.task])
     try:
-        warm_up(engine, manifest, options.max_batch_size)
+        on_gpu = choice.providers[0] in ("cuda", "tensorrt")
+        warm_up(engine, manifest, options.max_batch_size, on_gpu=on_gpu)
     except Exception:
         runner.close()
         raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from model_zoo.manifest import Task
 from service.errors import UnknownModel
 from service.repository.lifecycle import Lifecycle
-from service.repository.live import LiveModel
+from service.repository.live import ServedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Models:
 
     def __init__(self, lifecycle: Lifecycle, defaults: Collection[str] = ()) -> None:
         self.lifecycle = lifecycle
-        self.live: tuple[LiveModel, ...] = ()
+        self.live: tuple[ServedModel, ...] = ()
         self.broken: tuple[BrokenModel, ...] = ()
         self._defaults = frozenset(defaults)
-        self._index: dict[tuple[Task, str | None, int | None], LiveModel] = {}
-        self._only: dict[Task, LiveModel] = {}
-        self._ranked: tuple[LiveModel, ...] = ()
+        self._index: dict[tuple[Task, str | None, int | None], ServedModel] = {}
+        self._only: dict[Task, ServedModel] = {}
+        self._ranked: tuple[ServedModel, ...] = ()
 
-    def serve(self, live: Iterable[LiveModel], broken: Iterable[BrokenModel] = ()) -> None:
+    def serve(self, live: Iterable[ServedModel], broken: Iterable[BrokenModel] = ()) -> None:
         """From now on these models answer."""
         self.live = tuple(sorted(live, key=lambda model: (model.name, -int(model.version))))
         self.broken = tuple(broken)
@@ -54,15 +54,15 @@ class Models:
             if others == [model]:
                 self._only[model.manifest.task] = model
 
-    def only(self, task: Task) -> LiveModel | None:
+    def only(self, task: Task) -> ServedModel | None:
         """The one live model for this task; None where a request can choose."""
         return self._only.get(task)
 
-    def default(self, task: Task) -> LiveModel | None:
+    def default(self, task: Task) -> ServedModel | None:
         """Who answers a request that names no model, no version and no language, if anybody."""
         return self._index.get((task, None, None))
 
-    def find(self, task: Task, name: str | None = None, version: int | None = None) -> LiveModel:
+    def find(self, task: Task, name: str | None = None, version: int | None = None) -> ServedModel:
         """The live model that is meant; UnknownModel says which there are."""
         found = self._index.get((task, name, version))
         if found is None and name is None and version is not None:
@@ -74,10 +74,10 @@ class Models:
 
     def find_translator(
         self, source: str | None, target: str | None, name: str | None, version: int | None
-    ) -> LiveModel:
+    ) -> ServedModel:
         """The live translator for this pair of languages; None leaves the choice to us."""
 
-        def suits(model: LiveModel) -> bool:
+        def suits(model: ServedModel) -> bool:
             pair = model.manifest.preprocessing
             return (
                 pair.kind == "translation"
@@ -102,24 +102,24 @@ class Models:
                 return model
         raise UnknownModel(self._explain("translation", name, version))
 
-    def is_default(self, model: LiveModel) -> bool:
+    def is_default(self, model: ServedModel) -> bool:
         """Whether a request that names no model is answered by this one."""
         return self.default(model.manifest.task) is model
 
-    def names(self, wanted: Callable[[LiveModel], bool] = lambda model: True) -> str:
+    def names(self, wanted: Callable[[ServedModel], bool] = lambda model: True) -> str:
         """The live models as a list to read."""
         return (
             ", ".join(f"{m.name} (version {m.version})" for m in self.live if wanted(m)) or "none"
         )
 
-    def _precedence(self, model: LiveModel) -> tuple[bool, str, int]:
+    def _precedence(self, model: ServedModel) -> tuple[bool, str, int]:
         return precedence(model.name, int(model.version), self._defaults)
 
     def _pairs(self) -> str:
         pairs = (model.manifest.preprocessing for model in self.live)
         return ", ".join(f"{p.source} to {p.target}" for p in pairs if p.kind == "translation")
 
-    def _all(self, task: Task) -> list[LiveModel]:
+    def _all(self, task: Task) -> list[ServedModel]:
         return [model for model in self.live if model.manifest.task == task]
 
     def _explain(self, task: Task, name: str | None, version: int | None) -> str:

@@ -22,6 +22,7 @@ from service.runtime.reading import TextReader
 from service.runtime.runner import Runner, Translator
 from service.runtime.session import Abort
 from service.runtime.threads import available_cpus
+from service.tasks.base import Pixels
 from service.tasks.registry import AnyTask
 from service.tasks.translation import Translation
 
@@ -95,8 +96,9 @@ def _sharing(options: LoadOptions) -> Sharing[Any] | None:
 
 def key_of(part: Any) -> Hashable | None:
     """What is the same for identical parts: they are plain values, as far as they are small."""
-    if isinstance(part, bytes):
-        return part if len(part) <= MAX_SHARED_BYTES else None
+    if isinstance(part, bytes | Pixels):
+        size = len(part.data if isinstance(part, Pixels) else part)
+        return part if size <= MAX_SHARED_BYTES else None
     text = part if isinstance(part, str) else part.text
     return part if len(text) <= MAX_SHARED_CHARACTERS else None
 

@@ -37,9 +37,16 @@ def large_picture() -> bytes:
     return data.getvalue()
 
 
-def warm_up(engine: Engine, manifest: Manifest, max_batch_size: int) -> None:
-    """Answer one item alone and then a batch; raises the first error that an item ends with."""
-    for size in (1, min(LARGEST_BATCH, max_batch_size)):
+def warm_up(
+    engine: Engine, manifest: Manifest, max_batch_size: int, *, on_gpu: bool = False
+) -> None:
+    """Answer one item alone and then a batch, on a GPU one of each size; raises the first error
+    that an item ends with."""
+    sizes = [1, min(LARGEST_BATCH, max_batch_size)]
+    if on_gpu:
+        # each is slow the first time
+        sizes = [1 << power for power in range(max_batch_size.bit_length())] + [max_batch_size]
+    for size in sorted(set(sizes)):
         example = EXAMPLES[manifest.task]
         parts = [part for _ in range(size) for part in engine.split(example)]
         for answer in engine.predict_batch(parts):

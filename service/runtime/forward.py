@@ -1,18 +1,27 @@
 """Runners of one call: features in, one row of numbers an item out. For images and for texts."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from model_zoo.manifest import Manifest, TensorSpec
 from model_zoo.preprocessing import ImageInput, TextInput
 from service.errors import InferenceFailed, InvalidInput
 from service.runtime.collate import HasIds, check_ids, group_lengths, pad_ids, stack_images
 from service.runtime.errors import GraphMismatch
-from service.runtime.session import Abort, Session, Tensor
+from service.runtime.per_thread import PerThread
+from service.runtime.session import Abort, DeviceRun, Session, Tensor
 from service.runtime.signature import Signature, TensorType
+
+log = logging.getLogger("slipway.runtime")
 
 
 class ImageForward:
-    """Images [C, H, W] to rows of logits. Thread-safe."""
+    """Images [C, H, W] to rows of logits. Thread-safe.
+
+    On a device with memory of its own each thread keeps tensors there for a few batch sizes, and a
+    batch takes the next larger one.
+    """
 
     def __init__(self, session: Session, manifest: Manifest, spec: ImageInput) -> None:
         session.expect(_signature(manifest))
@@ -20,6 +29,8 @@ class ImageForward:
         self._input = _only(manifest.inputs).name
         self._output = manifest.outputs[0].name
         self._shape = (3, spec.height, spec.width)
+        self._device = session.device
+        self._on_device: PerThread[dict[int, DeviceRun | None]] = PerThread()
 
     @property
     def placement(self) -> Mapping[str, int]:
@@ -34,12 +45,52 @@ class ImageForward:
         """One float32 row an item, in order."""
         for image in features:
             self.check(image)
+        kept = self._device_run(len(features)) if self._device is not None else None
+        if kept is not None:
+            return split_rows(_run_kept(kept, features, abort), len(features))
         x_NCHW = stack_images(features)
         found = self._session.run({self._input: x_NCHW}, [self._output], abort)
         return split_rows(found[self._output], len(features))
 
     def close(self) -> None:
-        """Nothing to free before the session itself goes."""
+        """Free what is kept on the device."""
+        self._on_device.forget()
+
+    def _device_run(self, count: int) -> DeviceRun | None:
+        """This thread's memory for so many images or more; None where there can be none."""
+        kept = self._on_device.get(dict)
+        size = rounded_up(count)
+        if size not in kept:
+            kept[size] = self._open_device_run(size)
+        return kept[size]
+
+    def _open_device_run(self, size: int) -> DeviceRun | None:
+        ((given,), (wanted, *_)) = self._session.inputs, self._session.outputs
+        assert self._device is not None
+        try:
+            return self._session.device_run(
+                self._device,
+                replace(given, shape=(size, *self._shape)),
+                replace(wanted, shape=(size, *wanted.shape[1:])),
+            )
+        except Exception as error:  # ORT's have no common type; without it runs are slower, no more
+            extra = {"batch": size, "reason": str(error)}
+            log.warning("no memory can be kept on the device", extra=extra)
+            return None
+
+
+def rounded_up(count: int) -> int:
+    """The batch size that so many images take on a device: a power of two, so that there are few
+    shapes, for each of which a GPU's kernels are chosen anew."""
+    return 1 << (count - 1).bit_length()
+
+
+def _run_kept(kept: DeviceRun, features: Sequence[Tensor], abort: Abort | None) -> Tensor:
+    staged, count = kept.staged, len(features)
+    for place, image in enumerate(features):
+        staged[place] = image
+    staged[count:] = 0  # of another batch
+    return kept.run(abort)[:count].copy()
 
 
 class TextForward:

@@ -8,8 +8,9 @@ thread, so several workers share one session and its weights.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
@@ -35,6 +36,8 @@ DTYPES: dict[str, DType] = {
     "tensor(uint8)": "uint8",
     "tensor(bool)": "bool",
 }
+Device = Literal["cuda", "cpu"]  # the latter shows on any machine that the way is right
+ON_CUDA = {ORT_NAMES["cuda"], ORT_NAMES["tensorrt"]}
 # ORT fuses Add and LayerNorm by itself into a CPU kernel several times slower than the two
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
 FATAL_ONLY = 4  # every error is raised to the caller as well; stderr is for our own log
@@ -86,6 +89,36 @@ class _Graph(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime has no 
         self._model_bytes = None
 
 
+class DeviceRun:
+    """Runs of one input and one output of fixed shapes, whose memory on the device is kept.
+
+    Fill `staged`, and `run` copies it over and gives the output, which holds until the next run.
+    Both stand in page-locked memory where the provider offers it, which the device reads by itself.
+    One thread at a time.
+    """
+
+    def __init__(
+        self, graph: _Graph, device: Device, given: TensorType, wanted: TensorType
+    ) -> None:
+        self._graph = graph
+        self._staged = _host_value(given, device)
+        self._found = _host_value(wanted, device)
+        self._given = ort.OrtValue.ortvalue_from_shape_and_type(
+            given.shape, np.dtype(given.dtype).type, device, 0
+        )
+        self._io = graph.io_binding()
+        self._io.bind_ortvalue_input(given.name, self._given)
+        self._io.bind_ortvalue_output(wanted.name, self._found)
+        self.staged: Tensor = self._staged.numpy()
+        self._output: Tensor = self._found.numpy()
+
+    def run(self, abort: Abort | None = None) -> Tensor:
+        """One call. Raises InferenceFailed, or Cancelled by `abort`."""
+        self._given.update_inplace(self.staged)
+        _guarded(abort, self._graph.run_with_iobinding, self._io)
+        return self._output
+
+
 class Session:
     """A graph ready to run.
 
@@ -118,6 +151,15 @@ class Session:
         names = list(outputs) if outputs is not None else [tensor.name for tensor in self.outputs]
         values = _guarded(abort, self._graph.run, names, dict(feeds))
         return dict(zip(names, values, strict=True))
+
+    @property
+    def device(self) -> Device | None:
+        """Where all nodes run, if that is one device with memory of its own."""
+        return "cuda" if self.placement and set(self.placement) <= ON_CUDA else None
+
+    def device_run(self, device: Device, given: TensorType, wanted: TensorType) -> DeviceRun:
+        """Memory on `device` for these shapes, which are whole numbers. Raises what ORT raises."""
+        return DeviceRun(self._graph, device, given, wanted)
 
     def bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Binding:
         """Tie the graph to this memory; an output may be the very array of an input.
@@ -213,10 +255,26 @@ def _with_options(providers: Sequence[Provider], threads: int) -> list[Any]:
             "precision": "ACCURACY",
             "num_of_threads": str(threads),
         },
-        # fp32 means fp32; who wants speed on a GPU takes fp16
-        "cuda": {"use_tf32": "0"},
+        "cuda": {
+            "use_tf32": "0",  # fp32 means fp32; who wants speed on a GPU takes fp16
+            # to try all algorithms for each new shape would take seconds, while batches wait
+            "cudnn_conv_algo_search": "HEURISTIC",
+            # memory that a spike took in powers of two is never given back
+            "arena_extend_strategy": "kSameAsRequested",
+        },
     }
     return [(ORT_NAMES[name], tuned.get(name, {})) for name in providers]
+
+
+def _host_value(tensor: TensorType, device: Device) -> ort.OrtValue:
+    """Memory of the host for this tensor, page-locked where the device's provider offers it."""
+    for found in ort.get_ep_devices() if device == "cuda" else ():
+        memory = found.memory_info(ort.OrtDeviceMemoryType.HOST_ACCESSIBLE)
+        if found.ep_name in ON_CUDA and memory is not None:
+            return ort.OrtValue.ortvalue_from_shape_and_type(
+                tensor.shape, np.dtype(tensor.dtype).type, memory_info=memory
+            )
+    return ort.OrtValue.ortvalue_from_shape_and_type(tensor.shape, np.dtype(tensor.dtype).type)
 
 
 def _tensor_type(arg: Any) -> TensorType:

@@ -57,6 +57,9 @@ class Settings(BaseModel):
     workers: int = count(
         0, "engine processes behind the port; 0: one a CPU as memory allows, one for a GPU", 0
     )
+    front_ends: int = count(
+        0, "processes that speak HTTP before one engine process; 0: each engine does itself", 0
+    )
     threads: int = count(0, "worker threads a model in each process; 0: its share of the CPUs", 0)
     max_batch_size: int = count(32, "items that run together at most")
     decode_slots: int = count(32, "sentences that a worker translates step by step together", 8)

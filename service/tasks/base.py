@@ -26,6 +26,12 @@ class Task(Protocol[Raw, Part, Features, Row, Prediction]):
         """
         ...
 
+    def prepare(self, part: Part) -> Part:
+        """A part with the same answer that takes less to preprocess, for who does that elsewhere;
+        may take milliseconds, and is the part itself where nothing is worth it. Raises as
+        `preprocess`."""
+        ...
+
     def preprocess(self, part: Part) -> Features:
         """Features of one part; may take milliseconds. Raises as `split`, or for a bad image
         UnsupportedMedia or PayloadTooLarge."""
@@ -50,6 +56,13 @@ class Task(Protocol[Raw, Part, Features, Row, Prediction]):
     def join(self, raw: Raw, predictions: Sequence[Prediction]) -> Prediction:
         """The item's prediction from those of its parts, in the order `split` gave them."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """An image that is decoded: RGB bytes, [H, W, C], of the size that the model takes."""
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """An image in, the probability of each label out. Shapes: C channels, H, W pixels, K labels."""
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_zoo.manifest import ImageInput, Manifest
+from service.errors import InvalidInput
+from service.tasks.base import Pixels
 from service.tasks.images import ImageLimits, ImageReader
 from service.tasks.probabilities import is_uncertain, softmax
 
@@ -46,17 +49,26 @@ class ImageClassification:
     ) -> None:
         self._labels = manifest.labels
         self._confidence = manifest.confidence
+        self._shape_HWC = (spec.height, spec.width, 3)
         self._reader = ImageReader(spec, _tightened(limits or ImageLimits(), manifest))
 
-    def split(self, raw: bytes) -> list[bytes]:
+    def split(self, raw: bytes) -> list[bytes | Pixels]:
         return [raw]
 
-    def preprocess(self, part: bytes) -> NDArray[np.float32]:
+    def prepare(self, part: bytes | Pixels) -> Pixels:
+        """The decoded image."""
+        return part if isinstance(part, Pixels) else Pixels(self._reader.pixels(part).tobytes())
+
+    def preprocess(self, part: bytes | Pixels) -> NDArray[np.float32]:
         """The normalised image, [C, H, W]."""
+        if isinstance(part, Pixels):
+            return self._reader.normalise(self._unpacked(part))
         return self._reader.read(part)
 
-    def cost(self, part: bytes) -> int:
+    def cost(self, part: bytes | Pixels) -> int:
         """1 for a small image; a few bytes can be one that takes half a second to unpack."""
+        if isinstance(part, Pixels):
+            return 1
         by_bytes = len(part) // BYTES_A_COST
         if part[:1] == b"\xff":  # a JPEG, of which big ones are unpacked at a fraction
             return 1 + by_bytes
@@ -65,8 +77,8 @@ class ImageClassification:
     def least_cost(self, raw: bytes) -> int:
         return 1
 
-    def is_quick(self, part: bytes) -> bool:
-        return self._reader.takes_short_way(part)
+    def is_quick(self, part: bytes | Pixels) -> bool:
+        return isinstance(part, Pixels) or self._reader.takes_short_way(part)
 
     def postprocess(
         self, features: NDArray[np.float32], row: NDArray[np.floating]
@@ -79,6 +91,13 @@ class ImageClassification:
 
     def join(self, raw: bytes, predictions: Sequence[ImagePrediction]) -> ImagePrediction:
         return predictions[0]
+
+    def _unpacked(self, part: Pixels) -> NDArray[np.uint8]:
+        if len(part.data) != math.prod(self._shape_HWC):
+            raise InvalidInput(
+                f"{len(part.data)} bytes of pixels are no image of {self._shape_HWC}."
+            )
+        return np.frombuffer(part.data, np.uint8).reshape(self._shape_HWC)
 
 
 def _tightened(limits: ImageLimits, manifest: Manifest) -> ImageLimits:

@@ -38,6 +38,9 @@ class Sentiment:
     def split(self, raw: str) -> list[str]:
         return [raw]
 
+    def prepare(self, part: str) -> str:
+        return part
+
     def preprocess(self, part: str) -> Encoding:
         """Token ids; InvalidInput when nothing in the text can be read."""
         text = clean(part)

@@ -82,6 +82,9 @@ class Translation:
             for lead, (text, after) in zip(before, sentences, strict=False)
         ]
 
+    def prepare(self, part: Sentence) -> Sentence:
+        return part
+
     def preprocess(self, part: Sentence) -> SourceIds:
         found = self._reader.read(clean(part.text))
         return SourceIds(found.ids, part.beam, found.truncated, part.before, part.after, part.text)

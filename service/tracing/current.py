@@ -29,6 +29,10 @@ class RequestTracer(Protocol):
         """A request came, with this header if it had one."""
         ...
 
+    def joined(self, traceparent: bytes) -> RequestTrace:
+        """The trace of a request that another process began and will end."""
+        ...
+
 
 class ServedRequest(Protocol):
     """A request as far as others than the HTTP side may see it."""

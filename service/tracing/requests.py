@@ -1,7 +1,14 @@
 """The span of a request: W3C traceparent in, traceparent out."""
 
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import (
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 NAME = "slipway"
@@ -58,3 +65,8 @@ class OtelRequests:
                 method, context=_propagator.extract(carrier), kind=SpanKind.SERVER
             )
         )
+
+    def joined(self, traceparent: bytes) -> OtelRequest:
+        """See `RequestTracer`."""
+        context = _propagator.extract({"traceparent": traceparent.decode("latin-1")})
+        return OtelRequest(get_current_span(context))

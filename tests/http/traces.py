@@ -26,3 +26,6 @@ class Tracer:
     def begin(self, method: str, traceparent: bytes | None) -> RequestTrace:
         self.traces.append(Trace(method, traceparent))
         return self.traces[-1]
+
+    def joined(self, traceparent: bytes) -> RequestTrace:
+        return self.begin("", traceparent)

@@ -69,13 +69,14 @@ async def loaded(zoo: Catalog) -> AsyncIterator[App]:
     registry = CollectorRegistry()
     metrics = Metrics.create(registry)
     models = Models(Lifecycle())
-    models.serve(*await load_all(zoo, LoadOptions(workers=2, max_batch_size=8), metrics))
+    live, broken = await load_all(zoo, LoadOptions(workers=2, max_batch_size=8), metrics)
+    models.serve(live, broken)
     models.lifecycle.become_ready()
     app = make_app(models, metrics, registry)
     yield app
     await app.client.aclose()
-    for live in models.live:
-        live.close(timeout_s=5.0)
+    for model in live:
+        model.close(timeout_s=5.0)
 
 
 @pytest.fixture

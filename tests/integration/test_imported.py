@@ -46,14 +46,15 @@ async def client(
     metrics = Metrics.create(registry)
     models = Models(Lifecycle())
     options = LoadOptions(workers=2, max_batch_size=8, decode_slots=6)
-    models.serve(*await load_all(Catalog(zoo), options, metrics))
+    live, broken = await load_all(Catalog(zoo), options, metrics)
+    models.serve(live, broken)
     assert not models.broken
     models.lifecycle.become_ready()
     app = make_app(models, metrics, registry)
     yield app.client
     await app.client.aclose()
-    for live in models.live:
-        live.close(timeout_s=5.0)
+    for model in live:
+        model.close(timeout_s=5.0)
 
 
 def oracle(text: str) -> str:

@@ -27,6 +27,9 @@ class Task:
     def is_quick(self, part: str) -> bool:
         return True
 
+    def prepare(self, part: str) -> str:
+        return part
+
     def preprocess(self, part: str) -> int:
         if part == "unreadable":
             raise InvalidInput("Send something else.")
