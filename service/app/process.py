@@ -17,6 +17,7 @@ from service.app.announcement import CURLS, announcement
 from service.app.event_loop import settle
 from service.app.options import item_limits, limits
 from service.app.parts import EngineModels, OwnModels, Source, StartFailed
+from service.fleet.connections import SharedConnections
 from service.fleet.seat import Seat
 from service.fleet.shared_log import SharedLog
 from service.fleet.siblings import Siblings
@@ -118,7 +119,12 @@ class Service:
             inventory=inventory,
             watching=Watching(self._access_log, self._tracing.requests if self._tracing else None),
         )
-        return make_server(application, limits=read_limits, drain_s=settings.drain_s)
+        return make_server(
+            application,
+            limits=read_limits,
+            drain_s=settings.drain_s,
+            neighbours=SharedConnections(self._seat) if self._seat is not None else None,
+        )
 
     async def run(self) -> int:
         """Everything, in order. The port answers from the start: /livez, and 503 to the rest."""

@@ -24,6 +24,10 @@ class Seat:
         """Where the worker of this number answers the others."""
         return self.folder / f"{number}.sock"
 
+    def door_of(self, number: int) -> Path:
+        """Where the worker of this number takes connections of others."""
+        return self.folder / f"{number}.door"
+
     def told_by(self, number: int) -> Path:
         """What the workers in that seat have told of their counts so far."""
         return self.folder / f"{number}.told"

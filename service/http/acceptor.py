@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 log = logging.getLogger("slipway.http")
 
@@ -15,11 +16,45 @@ log = logging.getLogger("slipway.http")
 AT_ONCE = 256
 
 
+class Neighbours(Protocol):
+    """Other processes that listen at the same port."""
+
+    @property
+    def surplus(self) -> int:
+        """How many connections should go to neighbours that have fewer, when they are idle."""
+        ...
+
+    def open(self, adopt: Callable[[socket.socket, bool], None]) -> None:
+        """This process takes connections now; `adopt` is given those that a neighbour passed on,
+        and whether they are idle: a new one owes us a request."""
+        ...
+
+    def has(self, connections: int) -> None:
+        """This process has so many now."""
+        ...
+
+    def takes(self, connection: int, here: int, *, is_idle: bool = False) -> bool:
+        """Whether a neighbour took this connection (a file descriptor), since it has fewer than the
+        others `here`. Nothing of it may have been read that is not answered."""
+        ...
+
+    def close(self) -> None:
+        """This process takes none any more."""
+        ...
+
+
+class Adopting(asyncio.Protocol):
+    """A protocol that is told when its connection was a neighbour's before."""
+
+    def adopted(self, is_idle: bool) -> None:
+        """It was, and stays here; when it is idle, it owes us no request. Before it is made."""
+
+
 class Acceptor:
     """`connected` is to be called for every new connection: others may wait behind it."""
 
     def __init__(
-        self, listeners: Sequence[socket.socket], make_protocol: Callable[[], asyncio.Protocol]
+        self, listeners: Sequence[socket.socket], make_protocol: Callable[[], Adopting]
     ) -> None:
         self._listeners = listeners
         self._make_protocol = make_protocol
@@ -32,6 +67,16 @@ class Acceptor:
             self._due = True
             asyncio.get_running_loop().call_soon(self._accept_all)
 
+    def adopt(self, connection: socket.socket, is_idle: bool) -> None:
+        """Take one that a neighbour passed on."""
+
+        def make() -> Adopting:
+            protocol = self._make_protocol()
+            protocol.adopted(is_idle)
+            return protocol
+
+        self._join(connection, make)
+
     def _accept_all(self) -> None:
         self._due = False
         for listener in self._listeners:
@@ -40,13 +85,13 @@ class Acceptor:
                     connection, _ = listener.accept()
                 except OSError:  # nobody waits, or the loop's own accepting tells what is wrong
                     break
-                self._join(connection)
+                self._join(connection, self._make_protocol)
 
-    def _join(self, connection: socket.socket) -> None:
+    def _join(self, connection: socket.socket, make: Callable[[], Adopting]) -> None:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         loop = asyncio.get_running_loop()
-        task = loop.create_task(loop.connect_accepted_socket(self._make_protocol, connection))
+        task = loop.create_task(loop.connect_accepted_socket(make, connection))
         self._joining.add(task)
         task.add_done_callback(self._joined)
 

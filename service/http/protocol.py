@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from service.errors import InvalidInput, ServiceError
-from service.http.acceptor import Acceptor
+from service.http.acceptor import Acceptor, Adopting, Neighbours
 from service.http.answers import AnswerWriter, StandingHeaders
 from service.http.asgi import SCOPE_KEY, AsgiExchange
 from service.http.direct import DirectExchange
@@ -35,8 +35,9 @@ LATE = Refusal(HTTPStatus.REQUEST_TIMEOUT, "The head did not arrive in time; sen
 Turn = RequestResponseCycle | DirectExchange
 
 
-class HeadLimitProtocol(ReadingProtocol):
-    """One connection.
+class HeadLimitProtocol(ReadingProtocol, Adopting):
+    """One connection. It is `settled` where it was a neighbour's, and is a neighbour's where it was
+    `passed_on`.
 
     Requests that came while another one is answered wait in `pipeline`; `turn` is the one that is
     being answered, `cycle` the one whose body is being received. `between` tells for sure that the
@@ -51,7 +52,9 @@ class HeadLimitProtocol(ReadingProtocol):
     heads: Heads
     answers: AnswerWriter
     acceptor: Acceptor | None = None
+    neighbours: Neighbours | None = None
 
+    settled = passed_on = owes_nothing = False
     between = True
     leaving = False
     last_words: Refusal | ServiceError | None = None
@@ -61,17 +64,46 @@ class HeadLimitProtocol(ReadingProtocol):
     # What arrives
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A new connection owes us a head at once."""
+        """A new connection owes us a head at once, unless a neighbour has fewer connections."""
+        if self.acceptor is not None:
+            self.acceptor.connected()
+        if not self.settled and self._passes_on(transport, len(self.connections)):
+            return
         super().connection_made(transport)
+        self._tell_neighbours()
         self.answers = AnswerWriter(
             transport, self.flow, StandingHeaders(self.server_state), self.on_response_complete
         )
         self.standstill = Standstill()
-        self.head_began_s = time.monotonic()
-        if self.acceptor is not None:
-            self.acceptor.connected()
+        if self.owes_nothing:
+            self.idle_since_s = time.monotonic()
+        else:
+            self.head_began_s = time.monotonic()
         if self.server_leaves:  # it was accepted before
             self.shutdown()
+
+    def adopted(self, is_idle: bool) -> None:
+        """See `Adopting`."""
+        self.settled, self.owes_nothing = True, is_idle
+
+    def _passes_on(self, transport: asyncio.Transport, here: int, *, is_idle: bool = False) -> bool:
+        if self.neighbours is None:
+            return False
+        connection = transport.get_extra_info("socket").fileno()
+        self.passed_on = self.neighbours.takes(connection, here, is_idle=is_idle)
+        if self.passed_on:
+            transport.abort()  # here; it lives on over there
+        return self.passed_on
+
+    def _pass_on_if_idle(self) -> None:
+        """Once its answer is written, and unless its client has asked again."""
+        idle = self.between and self.is_idle and not (self.leaving or self.transport.is_closing())
+        if idle and not self.transport.get_write_buffer_size():
+            self._passes_on(self.transport, len(self.connections) - 1, is_idle=True)
+
+    def _tell_neighbours(self) -> None:
+        if self.neighbours is not None:
+            self.neighbours.has(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """Requests, or pieces of them."""
@@ -189,10 +221,15 @@ class HeadLimitProtocol(ReadingProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears of it at once."""
+        if self.passed_on:
+            self.connections.discard(self)
+            self._tell_neighbours()
+            return
         turn = self.turn
         if isinstance(self.cycle, DirectExchange):
             self.cycle = None  # uvicorn would take it for its own
         super().connection_lost(exc)
+        self._tell_neighbours()
         if isinstance(turn, DirectExchange):
             turn.lose_client()
         elif turn is not None and not turn.response_complete:
@@ -219,6 +256,8 @@ class HeadLimitProtocol(ReadingProtocol):
         else:
             self.idle_since_s = time.monotonic()
             self.flow.resume_reading()
+            if self.neighbours is not None and self.neighbours.surplus and self.between:
+                self.loop.call_soon(self._pass_on_if_idle)
 
     def _take_next(self) -> None:
         if not self.pipeline or self._is_busy or self.transport.is_closing():

@@ -9,7 +9,7 @@ from functools import partial
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.http.acceptor import Acceptor
+from service.http.acceptor import Acceptor, Neighbours
 from service.http.edge import Edge
 from service.http.limits import Limits
 from service.http.protocol import HeadLimitProtocol, end_late, protocol_with
@@ -21,9 +21,15 @@ KEEP_ALIVE_S = 75  # longer than the idle time of the usual balancers, so that t
 class HttpServer(uvicorn.Server):
     """Serves until `stop`; what is in flight then is finished first."""
 
-    def __init__(self, config: uvicorn.Config, protocol: type[HeadLimitProtocol]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        protocol: type[HeadLimitProtocol],
+        neighbours: Neighbours | None = None,
+    ) -> None:
         super().__init__(config)
         self._protocol = protocol
+        self._neighbours = neighbours
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -46,12 +52,17 @@ class HttpServer(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        self._protocol.acceptor = Acceptor(sockets or (), make_protocol)
+        acceptor = self._protocol.acceptor = Acceptor(sockets or (), make_protocol)
+        if self._neighbours is not None:
+            self._protocol.neighbours = self._neighbours
+            self._neighbours.open(acceptor.adopt)
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is in flight; when that takes too long, answer that the server stops."""
         self._protocol.server_leaves = True  # for connections that are still being taken
+        if self._neighbours is not None:
+            self._neighbours.close()
         await super().shutdown(sockets)
         for connection in tuple(self.server_state.connections):
             if isinstance(connection, HeadLimitProtocol):
@@ -62,8 +73,15 @@ class HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
-def make_server(application: ASGIApp, *, limits: Limits, drain_s: float) -> HttpServer:
-    """A server for this application that waits `drain_s` for requests in flight when it stops."""
+def make_server(
+    application: ASGIApp,
+    *,
+    limits: Limits,
+    drain_s: float,
+    neighbours: Neighbours | None = None,
+) -> HttpServer:
+    """A server for this application that waits `drain_s` for requests in flight when it stops, and
+    shares out connections with its neighbours."""
     protocol = protocol_with(
         limits.header_s, application if isinstance(application, Edge) else None
     )
@@ -82,7 +100,7 @@ def make_server(application: ASGIApp, *, limits: Limits, drain_s: float) -> Http
         timeout_graceful_shutdown=max(1, round(drain_s)),
         backlog=BACKLOG,
     )
-    return HttpServer(config, protocol)
+    return HttpServer(config, protocol, neighbours)
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:

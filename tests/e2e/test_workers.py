@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,45 @@ def test_all_workers_answer_and_their_counts_are_one(fleet: Server) -> None:
     assert len(requests) == 24
     assert {line["worker"] for line in requests} == set(range(WORKERS))
     assert fleet.left_behind() == []
+
+
+def held(server: Server) -> list[int]:
+    """How many connections each worker has."""
+    port = int(server.url.rsplit(":", 1)[1])
+    return [
+        sum(x.status == "ESTABLISHED" and x.laddr.port == port for x in found)
+        for found in (worker.net_connections("tcp") for worker in workers(server))
+    ]
+
+
+def keep(connection: http.client.HTTPConnection, number: int) -> int:
+    """Ask on a connection that stays open."""
+    connection.request("POST", "/v1/sentiment", body=f'{{"text": "b {number}"}}')
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def test_connections_are_shared_out_evenly_and_again_when_some_have_gone(fleet: Server) -> None:
+    host, port = fleet.url.removeprefix("http://").split(":")
+    clients = [http.client.HTTPConnection(host, int(port), timeout=60) for _ in range(12)]
+    assert [keep(client, n) for n, client in enumerate(clients)] == [200] * 12
+    assert held(fleet) == [6, 6]
+    first = workers(fleet)[0]
+    of_first = {x.raddr.port for x in first.net_connections("tcp") if x.raddr}
+    staying = [c for c in clients if c.sock.getsockname()[1] not in of_first]
+    for client in clients:
+        if client not in staying:
+            client.close()
+    assert len(staying) == 6
+    until_s = time.monotonic() + 30
+    while held(fleet) != [3, 3]:
+        assert [keep(client, n) for n, client in enumerate(staying)] == [200] * 6
+        assert time.monotonic() < until_s, held(fleet)
+    assert [keep(client, n) for n, client in enumerate(staying)] == [200] * 6
+    for client in staying:
+        client.close()
+    assert fleet.stop() == 0
 
 
 class Clients:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Metric
 from starlette.types import Receive, Scope, Send
 
 from service.errors import InvalidInput, Overloaded, ServiceError
+from service.http.acceptor import Neighbours
 from service.http.direct import DirectExchange
 from service.http.edge import Edge, Refused, Watching
 from service.http.exchange import Asked, Exchange, event_of
@@ -22,7 +23,12 @@ LIMIT = 1000  # bytes of a body
 class Site:
     """A server whose /echo and /wait go the short way, and everything else the long way."""
 
-    def __init__(self, limits: Limits, watching: Watching | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        watching: Watching | None = None,
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.waiting: list[asyncio.Future[bytes]] = []
         self.long_way = 0
@@ -44,7 +50,9 @@ class Site:
             metrics=Metrics.create(self.registry),
             watching=watching,
         )
-        self.server: HttpServer = make_server(self.edge, limits=limits, drain_s=1)
+        self.server: HttpServer = make_server(
+            self.edge, limits=limits, drain_s=1, neighbours=neighbours
+        )
 
     async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.long_way += 1
@@ -133,8 +141,10 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(limits: Limits, watching: Watching | None = None) -> AsyncIterator[Site]:
-    site = Site(limits, watching)
+async def serving(
+    limits: Limits, watching: Watching | None = None, neighbours: Neighbours | None = None
+) -> AsyncIterator[Site]:
+    site = Site(limits, watching, neighbours)
     running = asyncio.create_task(site.server.serve([listen("127.0.0.1", 0)]))
     await until(lambda: site.server.started)
     try:

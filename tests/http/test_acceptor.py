@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from service.http.acceptor import AT_ONCE, Acceptor
+from service.http.acceptor import AT_ONCE, Acceptor, Adopting
 from service.http.limits import Limits
 from service.http.server import listen
 from tests.http.site import Client, Site, serving, until
@@ -17,10 +17,10 @@ async def test_they_are_taken_together() -> None:
     listener = listen("127.0.0.1", 0)
     listener.listen(AT_ONCE)
     listener.setblocking(False)
-    made: list[asyncio.Protocol] = []
+    made: list[Adopting] = []
 
-    def make() -> asyncio.Protocol:
-        made.append(asyncio.Protocol())
+    def make() -> Adopting:
+        made.append(Adopting())
         return made[-1]
 
     acceptor = Acceptor([listener], make)
