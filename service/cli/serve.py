@@ -1,10 +1,10 @@
 """`slipway serve`. What loads models is imported in the processes that do."""
 
 import argparse
-from pathlib import Path
 
 from service.cgroup import available_memory
 from service.cli.errors import CommandFailed
+from service.cli.gpus import usable_gpus, use_gpu
 from service.cli.version import slipway_version
 from service.fleet.launch import run_fleet
 from service.fleet.seat import Seat
@@ -13,7 +13,6 @@ from service.logs import configure_logging
 from service.runtime.threads import available_cpus
 from service.settings import SETTINGS, Settings
 
-GPU_DEVICE = Path("/dev/nvidiactl")
 WORKER_BYTES = 1 << 30  # the published models take a third of it, one of the largest images half
 
 
@@ -24,15 +23,16 @@ def run(options: argparse.Namespace) -> int:
     if settings.front_ends:
         return _before_one_engine(settings)
     count = settings.workers or usual_workers(
-        available_cpus(), available_memory(), has_gpu=GPU_DEVICE.exists()
+        available_cpus(), available_memory(), gpus=len(usable_gpus(settings.providers))
     )
     return _alone(settings) if count == 1 else _together(settings, count, f"{count} workers")
 
 
-def usual_workers(cpus: int, memory_bytes: int, *, has_gpu: bool) -> int:
-    """One process a CPU, where memory allows: threads under one interpreter lock wait for each
-    other, but each process holds the models once more. A GPU is one process's own."""
-    return 1 if has_gpu else max(1, min(cpus, memory_bytes // WORKER_BYTES))
+def usual_workers(cpus: int, memory_bytes: int, *, gpus: int = 0) -> int:
+    """One process a GPU, which is one process's own; without one a process a CPU, where memory
+    allows: threads under one interpreter lock wait for each other, but each process holds the
+    models once more."""
+    return gpus or max(1, min(cpus, memory_bytes // WORKER_BYTES))
 
 
 def _alone(settings: Settings) -> int:
@@ -70,6 +70,8 @@ def _together(settings: Settings, count: int, shape: str) -> int:
 def _as_worker(settings: Settings, port: int, seat: Seat) -> int:
     from service.app import serve_seat
 
+    if not settings.front_ends:
+        use_gpu(usable_gpus(settings.providers), seat.number)
     threads = settings.threads or usual_threads(settings, seat)
     mine = settings.model_copy(update={"port": port, "threads": threads})
     return serve_seat(mine, slipway_version(), seat)

@@ -257,7 +257,7 @@ def _with_options(providers: Sequence[Provider], threads: int) -> list[Any]:
         },
         "cuda": {
             "use_tf32": "0",  # fp32 means fp32; who wants speed on a GPU takes fp16
-            # to try all algorithms for each new shape would take seconds, while batches wait
+            # to try all algorithms for each new shape would let batches wait
             "cudnn_conv_algo_search": "HEURISTIC",
             # memory that a spike took in powers of two is never given back
             "arena_extend_strategy": "kSameAsRequested",

@@ -55,7 +55,7 @@ class Settings(BaseModel):
     variant: Variant = setting("auto", "precision to serve; auto takes what suits the machine")
     strict: bool = setting(True, "refuse to start when a model is broken; else serve the others")
     workers: int = count(
-        0, "engine processes behind the port; 0: one a CPU as memory allows, one for a GPU", 0
+        0, "engine processes behind the port; 0: one a GPU, else one a CPU as memory allows", 0
     )
     front_ends: int = count(
         0, "processes that speak HTTP before one engine process; 0: each engine does itself", 0

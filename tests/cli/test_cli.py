@@ -227,19 +227,20 @@ def test_a_variant_that_cannot_be_opened_fails_and_the_others_answer_for_themsel
 
 
 @pytest.mark.parametrize(
-    ("cpus", "mebibytes", "has_gpu", "expected"),
+    ("cpus", "mebibytes", "gpus", "expected"),
     [
-        (1, 8192, False, 1),
-        (2, 8192, False, 2),
-        (16, 32768, False, 16),
-        (16, 32768, True, 1),
-        (16, 8192, False, 8),
-        (2, 2048, False, 2),
-        (2, 2047, False, 1),
-        (2, 256, False, 1),
+        (1, 8192, 0, 1),
+        (2, 8192, 0, 2),
+        (16, 32768, 0, 16),
+        (16, 32768, 1, 1),
+        (16, 32768, 4, 4),
+        (16, 8192, 0, 8),
+        (2, 2048, 0, 2),
+        (2, 2047, 0, 1),
+        (2, 256, 0, 1),
     ],
 )
-def test_there_is_a_process_a_cpu_where_memory_allows_unless_a_gpu_does_the_work(
-    cpus: int, mebibytes: int, has_gpu: bool, expected: int
+def test_there_is_a_process_a_cpu_where_memory_allows_unless_gpus_do_the_work(
+    cpus: int, mebibytes: int, gpus: int, expected: int
 ) -> None:
-    assert usual_workers(cpus, mebibytes << 20, has_gpu=has_gpu) == expected
+    assert usual_workers(cpus, mebibytes << 20, gpus=gpus) == expected

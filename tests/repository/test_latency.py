@@ -9,8 +9,13 @@ from model_zoo.manifest import Limits, Manifest, TextInput
 from service.batching.cost import LatencyModel
 from service.errors import PayloadTooLarge
 from service.repository import latency
-from service.repository.latency import measure_batches, measure_stream, shapes_of
-from service.repository.warm_up import large_picture
+from service.repository.latency import (
+    measure_batches,
+    measure_preparing,
+    measure_stream,
+    shapes_of,
+)
+from service.repository.warm_up import PIXEL, large_picture
 from service.runtime.runner import Runner
 from service.tasks.registry import AnyTask
 from service.tasks.sentiment import CHARACTERS_PER_TOKEN
@@ -168,3 +173,36 @@ def test_a_stream_is_measured_by_a_few_sentences_together(
     assert pace.trusted
     assert pace.share_s(cost) == pytest.approx(1.0)
     assert pace.stay_s(cost) == pytest.approx(together)
+
+
+def test_decoding_alone_is_measured_small_and_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+    monkeypatch.setattr("time.perf_counter", lambda: float(sum(map(len, seen))))
+
+    class Decoder:
+        """Takes a second a byte."""
+
+        def prepare(self, part: bytes) -> bytes:
+            seen.append(part)
+            return part
+
+        def cost(self, part: bytes) -> int:
+            return len(part)
+
+    model = measure_preparing(cast("AnyTask", Decoder()))
+    assert seen == [PIXEL, large_picture()]
+    for size in (len(PIXEL), len(large_picture())):
+        assert model.seconds(1, size) == pytest.approx(size, rel=0.05)
+
+
+def test_what_is_too_large_to_be_read_is_not_measured() -> None:
+    class Small:
+        def prepare(self, part: bytes) -> bytes:
+            if part == large_picture():
+                raise PayloadTooLarge("Send a smaller one.")
+            return part
+
+        def cost(self, part: bytes) -> int:
+            return 1
+
+    assert measure_preparing(cast("AnyTask", Small())).batches == 1

@@ -24,7 +24,7 @@ from service.repository.scheduling import (
     weigh,
 )
 from service.repository.warm_up import PIXEL
-from service.tasks.base import Sentence
+from service.tasks.base import Pixels, Sentence
 from service.tasks.image_classification import ImagePrediction
 from tests.tasks.samples import file_of, picture
 from tests.tiny_zoo import IMAGES, SIDE, TEXTS, TRANSLATOR, build
@@ -77,12 +77,13 @@ class Nested:
 
 
 def test_a_small_part_is_its_own_key_and_a_large_one_has_none() -> None:
-    for part in (b"x", "x", Sentence("x")):
+    for part in (b"x", "x", Sentence("x"), Pixels(b"x"), Pixels(b"x" * MAX_SHARED_BYTES)):
         assert key_of(part) == part
     for kind in (b"x" * MAX_SHARED_BYTES, "x" * MAX_SHARED_CHARACTERS):
         assert key_of(kind) == kind
         assert key_of(kind + kind[:1]) is None  # type: ignore[operator]
     assert key_of(Sentence("x" * (MAX_SHARED_CHARACTERS + 1))) is None
+    assert key_of(Pixels(b"x" * (MAX_SHARED_BYTES + 1))) is None
 
 
 @pytest.mark.anyio

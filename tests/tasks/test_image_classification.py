@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from model_zoo.manifest import Limits
-from service.errors import InferenceFailed, InvalidInput, PayloadTooLarge
+from service.errors import InferenceFailed, InvalidInput, PayloadTooLarge, UnsupportedMedia
+from service.tasks.base import Pixels
 from service.tasks.image_classification import FEW_LABELS, ImageClassification
 from service.tasks.images import ImageLimits
 from tests.tasks.samples import file_of, image_input, manifest, normalised, picture
@@ -34,6 +35,26 @@ def test_only_a_plain_jpeg_of_the_wanted_size_is_quick() -> None:
 def test_features_are_the_normalised_picture() -> None:
     features = task().preprocess(file_of(picture()))
     assert np.abs(features - normalised(picture())).max() < 1e-6
+
+
+def test_a_prepared_image_has_the_same_features_and_costs_nothing_more() -> None:
+    for data in (file_of(picture()), file_of(picture(2000, 1000), "JPEG")):
+        prepared = task().prepare(data)
+        assert isinstance(prepared, Pixels)
+        assert (task().preprocess(prepared) == task().preprocess(data)).all()
+        assert task().prepare(prepared) is prepared
+        assert task().cost(prepared) == 1 <= task().cost(data)
+        assert task().is_quick(prepared)
+
+
+def test_what_cannot_be_read_cannot_be_prepared() -> None:
+    with pytest.raises(UnsupportedMedia):
+        task().prepare(b"no image")
+
+
+def test_pixels_of_another_size_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="bytes of pixels"):
+        task().preprocess(Pixels(bytes(3 * 32 * 31)))
 
 
 def test_a_row_becomes_labels_by_probability() -> None:
