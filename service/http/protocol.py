@@ -97,7 +97,7 @@ class HeadLimitProtocol(ReadingProtocol, Adopting):
 
     def _pass_on_if_idle(self) -> None:
         """Once its answer is written, and unless its client has asked again."""
-        idle = self.between and self.is_idle and not (self.leaving or self.transport.is_closing())
+        idle = self.between and self.is_idle and not self.transport.is_closing()
         if idle and not self.transport.get_write_buffer_size():
             self._passes_on(self.transport, len(self.connections) - 1, is_idle=True)
 

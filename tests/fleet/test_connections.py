@@ -24,10 +24,10 @@ class Worker:
         self.given: list[tuple[socket.socket, bool]] = []
         self.news = asyncio.Event()
 
-    def open(self, has: int = 0) -> "Worker":
+    def open(self, has: int = 0) -> None:
         self.shared.open(self._adopt)
-        self.shared.has(has)
-        return self
+        if has:
+            self.shared.has(has)
 
     def _adopt(self, connection: socket.socket, is_idle: bool) -> None:
         self.given.append((connection, is_idle))
@@ -114,11 +114,12 @@ async def test_nothing_goes_to_who_has_as_many(
 
 
 async def test_who_is_alone_keeps_all(workers: list[Worker], connection: Connection) -> None:
-    first, *_ = workers
-    assert not first.shared.takes(connection.number, 9)  # before it takes any
+    first, second, third = workers
     first.open(has=9)
+    second.shared.has(1)  # it does not count before it is open
     assert not first.shared.takes(connection.number, 9)
     assert first.shared.surplus == 0
+    assert not third.shared.takes(connection.number, 99)  # nor does who is not open have any
 
 
 async def test_what_is_on_its_way_counts(workers: list[Worker]) -> None:
@@ -148,7 +149,7 @@ async def test_who_left_or_died_is_given_nothing(
     second.shared.close()
     assert not first.shared.takes(connection.number, 5)
     third.open()
-    await asyncio.to_thread((tmp_path / "2.door").unlink)  # as if it had died
+    third.shared._door.close()  # as if it had died: its number still stands there
     assert not first.shared.takes(connection.number, 5)
     reborn = await asyncio.to_thread(Worker, tmp_path, 2)
     assert not first.shared.takes(connection.number, 5)  # it takes none yet
@@ -170,6 +171,7 @@ async def test_what_was_sent_before_it_closed_is_taken(
     second.shared.close()
     assert len(second.given) == 1
     second.shared.has(1)  # and it does not come back by counting
+    assert not second.shared.takes(connection.number, 9)
     assert not first.shared.takes(connection.number, 1)
     second.shared.close()
 
@@ -207,5 +209,19 @@ async def test_a_surplus_goes_down_with_each_that_goes(
         assert first.shared.takes(end.number, 4, is_idle=True)
         assert first.shared.surplus == left
         end.close()
+
+
+async def test_who_has_closed_looks_no_more(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.001)
+    first, second, _ = workers
+    first.open(has=5)
+    second.open()
+    await asyncio.sleep(0.05)
+    assert first.shared.surplus == 2
     first.shared.close()
+    assert first.shared.surplus == 0
+    first.shared._counts[0] = 6  # who has its seat now
+    await asyncio.sleep(0.05)
     assert first.shared.surplus == 0

@@ -133,6 +133,7 @@ async def test_who_is_asked_for_more_at_once_stays() -> None:
         client.send("/echo", b"two")
         assert (await client.read())[2] == b"one"
         assert (await client.read())[2] == b"two"
+        site.connection._pass_on_if_idle()  # as if it had been due before
         await asyncio.sleep(0.02)
         assert neighbours.taken == []
         assert await answered(client) == BODY  # one alone, which is learnt again
@@ -158,6 +159,32 @@ async def test_who_asks_again_before_it_could_go_stays() -> None:
         site.waiting.pop().set_result(b"done")
         assert (await client.read())[2] == b"done"
         await until(lambda: bool(neighbours.taken))
+        client.writer.close()
+
+
+async def test_nobody_goes_whose_answer_is_not_written() -> None:
+    class Behind:
+        def __init__(self, transport: asyncio.Transport) -> None:
+            self._transport = transport
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._transport, name)
+
+        def get_write_buffer_size(self) -> int:
+            return 1
+
+    neighbours = Neighbours()
+    async with site_with(neighbours) as site:
+        client = await Client.to(site)
+        assert await answered(client) == BODY
+        neighbours.willing = True
+        connection = site.connection
+        connection.transport = Behind(connection.transport)  # type: ignore[assignment]
+        connection._pass_on_if_idle()
+        assert neighbours.taken == []
+        connection.transport = connection.transport._transport  # type: ignore[attr-defined]
+        connection._pass_on_if_idle()
+        assert len(neighbours.taken) == 1
         client.writer.close()
 
 

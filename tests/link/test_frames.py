@@ -126,6 +126,19 @@ async def test_what_is_sent_in_one_turn_is_one_write() -> None:
     assert len(transport.written) == 2
 
 
+async def test_nothing_is_written_to_a_connection_that_is_lost() -> None:
+    class Transport:
+        def write(self, data: bytes) -> None:
+            raise AssertionError(data)
+
+    end = End()
+    end.link.connection_made(Transport())  # type: ignore[arg-type]
+    end.link.connection_lost(None)
+    end.link.send(["nobody", 0])
+    await asyncio.sleep(0)
+    assert end.lost == 1
+
+
 async def test_large_loads_arrive_whole(pair: Pair) -> None:
     load = bytes(range(256)) * 40_000
     pair.here.link.send(["large", len(load)], load)

@@ -14,6 +14,7 @@ from service.repository.models import BrokenModel
 from service.tasks.sentiment import SentimentPrediction
 from service.tracing.current import served
 from tests import tiny_zoo
+from tests.http.site import until
 from tests.http.traces import Trace, Tracer
 from tests.link.conftest import Engine, Front, Site
 
@@ -48,6 +49,8 @@ async def test_answers_come_back_to_who_asked(met: Met) -> None:
     assert answer == feeling(1.0)
     assert isinstance(error, DeadlineExceeded)
     assert front.link.waiting == 0
+    (known,) = engine.end._fronts
+    await until(lambda: not known._running)  # or it would grow for ever
 
 
 async def test_the_deadline_crosses_as_it_is(met: Met) -> None:
@@ -202,6 +205,22 @@ async def test_an_engine_that_leaves_answers_its_front_ends_first(site: Site) ->
             assert not engine.serving.done()
         await asyncio.wait_for(engine.serving, 10)
         assert held.answer.done()
+
+
+async def test_an_engine_stays_as_long_as_one_of_them_does(site: Site) -> None:
+    async with site.engine() as engine:
+        async with site.front() as staying:
+            async with site.front() as leaving:
+                await leaving.meets()
+                told = await staying.meets()
+            engine.end.stop()
+            asking = staying.ask(told, "one")
+            (held,) = await engine.queue.holds(1)
+            await asyncio.sleep(0.02)
+            assert not engine.serving.done()
+            held.answer.set_result([feeling(0.75)])
+            assert await asking == [feeling(0.75)]
+        await asyncio.wait_for(engine.serving, 10)
 
 
 async def test_an_engine_does_not_wait_for_ever(
