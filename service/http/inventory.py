@@ -13,6 +13,9 @@ from service.repository.live import LiveModel
 from service.repository.models import BrokenModel, Models
 from service.repository.self_test import SelfTestReport
 
+AS_PUBLISHED = "as published"
+WRITTEN_ANEW = "large convolutions as products of matrices, by AMX"
+
 
 class Inventory(Protocol):
     """Who knows the live versions: this process, or the engine behind it."""
@@ -74,6 +77,7 @@ def describe(live: LiveModel, models: Models) -> dict[str, Any]:
         "labels": list(manifest.labels),
         "variant": live.variant,
         "providers": dict(live.placement),
+        "graph": WRITTEN_ANEW if live.written_anew else AS_PUBLISHED,
         "self_test": _self_test(live.self_tests),
         "preprocessing": manifest.preprocessing.model_dump(mode="json"),
         "limits": manifest.limits.model_dump(mode="json", exclude_none=True),

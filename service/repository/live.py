@@ -141,13 +141,15 @@ class ServedModel:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveModel(ServedModel):
     """A version that is loaded in this process; `placement` counts graph nodes by provider,
-    `self_tests` tells which variants were tried before, and last the one that serves."""
+    `self_tests` tells which variants were tried before, and last the one that serves. Its graphs
+    are `written_anew` where this processor computes the same faster in another form."""
 
     batcher: Batcher[Any, Any]
     placement: Mapping[str, int]
     runner: Runner
     metrics: ModelMetrics
     self_tests: tuple[SelfTestReport, ...] = ()
+    written_anew: bool = False
 
     def close(self, timeout_s: float = 0.0) -> None:
         """Refuse what waits, and give the workers `timeout_s` to end the batch that they run."""

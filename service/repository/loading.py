@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model_zoo.catalog import Catalog, ModelRef, PublishedModel
 from model_zoo.errors import ModelZooError
-from model_zoo.manifest import Manifest
+from model_zoo.manifest import Manifest, Role
 from service.errors import ServiceError
 from service.metrics import Metrics, ModelMetrics
 from service.repository.live import FIRST_STAGE, Engine, LiveModel
@@ -52,6 +53,7 @@ def load(published: PublishedModel, options: LoadOptions, metrics: Metrics) -> L
         manifest=manifest,
         variant=opened.choice.variant.precision,
         placement=dict(opened.runner.placement),
+        written_anew=opened.written_anew,
         task=task,
         runner=opened.runner,
         batcher=make_batcher(
@@ -71,6 +73,7 @@ class _Opened:
     choice: Choice
     runner: Runner
     engine: Engine
+    written_anew: bool
 
 
 def _open_best(
@@ -131,8 +134,16 @@ def _open_warm(
 ) -> _Opened:
     """The variant, after its first runs. Raises what is wrong with it."""
     manifest = published.manifest
-    runner = open_runner(
-        published, choice, strict=options.strict_providers, slots=options.decode_slots
+    published_graphs = graphs_of(published, choice)
+    graphs = as_opened(manifest, published_graphs, choice.providers[0], cpu_features())
+    written_anew = graphs != published_graphs
+    if written_anew:
+        log.info(
+            "large convolutions run as products of matrices, by AMX",
+            extra={"model": manifest.name, "version": str(manifest.version)},
+        )
+    runner = _open_runner(
+        manifest, graphs, choice, strict=options.strict_providers, slots=options.decode_slots
     )
     engine = Engine(task, runner, metrics, FIRST_STAGE[manifest.task])
     try:
@@ -141,7 +152,7 @@ def _open_warm(
     except Exception:
         runner.close()
         raise
-    return _Opened(choice, runner, engine)
+    return _Opened(choice, runner, engine, written_anew)
 
 
 def possible_choices(manifest: Manifest, options: LoadOptions) -> list[Choice]:
@@ -156,21 +167,26 @@ def possible_choices(manifest: Manifest, options: LoadOptions) -> list[Choice]:
     )
 
 
+def graphs_of(published: PublishedModel, choice: Choice) -> Mapping[Role, bytes]:
+    """The variant's graphs as they were published, their bytes verified."""
+    return {graph.role: published.read(graph.file) for graph in choice.variant.graphs}
+
+
 def open_runner(
     published: PublishedModel, choice: Choice, *, strict: bool, slots: int = DEFAULT_SLOTS
 ) -> Runner:
     """The variant's graphs, opened from their verified bytes."""
-    manifest, provider = published.manifest, choice.providers[0]
-    graphs = {graph.role: published.read(graph.file) for graph in choice.variant.graphs}
-    opened = as_opened(manifest, graphs, provider, cpu_features())
-    if opened != graphs:
-        log.info(
-            "large convolutions run as products of matrices, by AMX",
-            extra={"model": manifest.name, "version": str(manifest.version)},
-        )
+    manifest, graphs = published.manifest, graphs_of(published, choice)
+    opened = as_opened(manifest, graphs, choice.providers[0], cpu_features())
+    return _open_runner(manifest, opened, choice, strict=strict, slots=slots)
+
+
+def _open_runner(
+    manifest: Manifest, graphs: Mapping[Role, bytes], choice: Choice, *, strict: bool, slots: int
+) -> Runner:
     return make_runner(
         manifest,
-        opened,
+        graphs,
         providers=choice.providers,
         threads=1,  # each worker runs batches of its own, which scales better than sharing one
         strict=strict,

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,8 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from model_zoo.catalog import Catalog
 from service.batching.batcher import Batcher
+from service.http.inventory import describe
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle
+from service.repository.live import LiveModel
 from service.repository.loading import load_all
 from service.repository.models import Models
 from service.repository.options import LoadOptions
@@ -43,6 +46,17 @@ async def test_a_model_tells_where_it_runs_and_why_it_may_be_trusted(
     assert list(model["providers"]) == ["CPUExecutionProvider"]
     assert model["preprocessing"]["max_tokens"] == 64
     assert model["variants"][0]["evidence"]["accuracy"][0]["value"] == 0.5
+
+
+async def test_a_model_tells_in_which_form_its_graph_runs(app: App) -> None:
+    def told(written_anew: bool) -> str:
+        live = app.models.find("image-classification")
+        assert isinstance(live, LiveModel)
+        found: str = describe(replace(live, written_anew=written_anew), app.models)["graph"]
+        return found
+
+    assert told(False) == "as published"
+    assert "AMX" in told(True)
 
 
 async def test_a_model_tells_how_long_it_will_take(client: httpx.AsyncClient) -> None:

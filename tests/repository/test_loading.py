@@ -29,6 +29,8 @@ def test_the_log_tells_that_a_graph_runs_in_another_form(
     monkeypatch.setattr(loading, "as_opened", as_opened)
     caplog.set_level(logging.INFO, "slipway.repository")
     metrics = Metrics.create(CollectorRegistry())
-    load(build(tmp_path).open(IMAGES), LoadOptions(workers=1), metrics).close(5.0)
+    live = load(build(tmp_path).open(IMAGES), LoadOptions(workers=1), metrics)
+    live.close(5.0)
+    assert live.written_anew is faster
     told = [vars(record)["model"] for record in caplog.records if "AMX" in record.message]
     assert told == [IMAGES] * faster
