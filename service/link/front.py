@@ -188,8 +188,7 @@ class EngineLink:
 
     def _lose(self) -> None:
         self._link = None
-        calls, self._calls = self._calls, {}
-        for call in calls.values():
+        for call in self._calls.values():
             _fail(call.answer, EngineAway(LOST))
         self._lost.set()
         self._was_lost()

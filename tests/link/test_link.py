@@ -9,6 +9,7 @@ import pytest
 from service.errors import DeadlineExceeded, NotReady, Overloaded, UnknownModel
 from service.link import front as front_end
 from service.link.engine import AskedFor
+from service.link.frames import Load, Message
 from service.link.front import EngineAway, Told
 from service.repository.models import BrokenModel
 from service.tasks.sentiment import SentimentPrediction
@@ -62,6 +63,48 @@ async def test_the_deadline_crosses_as_it_is(met: Met) -> None:
     held.answer.set_exception(DeadlineExceeded("The engine says so."))
     with pytest.raises(DeadlineExceeded, match="The engine says so"):
         await asking
+
+
+async def test_what_was_answered_leaves_nothing_behind(
+    met: Met, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, front, told = met
+    sent: list[str] = []
+    timers: list[asyncio.TimerHandle] = []
+    link, loop = front.link._link, asyncio.get_running_loop()
+    assert link is not None
+    send, call_later = link.send, loop.call_later
+
+    def watched_send(message: Message, *loads: bytes) -> None:
+        sent.append(message[0])
+        send(message, *loads)
+
+    def watched_call_later(*given: Any) -> asyncio.TimerHandle:
+        timers.append(call_later(*given))
+        return timers[-1]
+
+    monkeypatch.setattr(link, "send", watched_send)
+    monkeypatch.setattr(loop, "call_later", watched_call_later)
+    asking = front.ask(told, "one", spare_s=1000.0)
+    (held,) = await engine.queue.holds(1)
+    held.answer.set_result([feeling(0.75)])
+    await asking
+    assert sent == ["ask"]  # and no "leave"
+    of_call = [timer for timer in timers if timer.when() - loop.time() > 900]
+    assert [timer.cancelled() for timer in of_call] == [True]
+
+
+async def test_an_answer_to_who_leaves_in_that_moment_is_for_nobody(met: Met) -> None:
+    engine, front, told = met
+    asking = front.ask(told, "one")
+    await engine.queue.holds(1)
+    ((number, call),) = front.link._calls.items()
+    call.answer.cancel()
+    front.link._took(["answers", number, [["error", "NotReady", "x"]]], Load(b"", 0))
+    front.link._took(["refused", number, ["error", "NotReady", "x"]], Load(b"", 0))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert front.link.waiting == 0
 
 
 async def test_a_refusal_is_told_whole(met: Met) -> None:

@@ -94,7 +94,28 @@ async def test_a_quick_image_is_not_handed_to_a_worker(bench: Bench, task: AnyTa
     assert seen == [threading.get_ident()]
     await watched(LARGE)
     assert seen[1] != threading.get_ident()
+    await watched(SMALL, LARGE)  # what is together waits together
+    assert threading.get_ident() not in seen[2:]
     await asyncio.to_thread(watched.preparing.close, 5.0)
+
+
+async def test_the_queue_is_told_what_it_must_know(
+    bench: Bench, task: AnyTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = bench.preparing._queue
+    assert queue.max_batch_size == 1  # nobody waits for another's image
+    assert queue.latency.batches > 0  # it knows beforehand how long one takes
+    told: list[dict[str, Any]] = []
+    submit_each = queue.submit_each
+
+    async def watched(parts: Any, **how: Any) -> Any:
+        told.append(how)
+        return await submit_each(parts, **how)
+
+    monkeypatch.setattr(queue, "submit_each", watched)
+    deadline_s = time.monotonic() + 60
+    await bench.preparing.prepare([LARGE], deadline_s=deadline_s, priority="bulk")
+    assert told == [{"costs": [task.cost(LARGE)], "deadline": deadline_s, "priority": "bulk"}]
 
 
 @pytest.mark.parametrize(

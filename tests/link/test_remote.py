@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from model_zoo.catalog import Catalog
 from service.errors import InvalidInput, UnsupportedMedia
 from service.link.front import EngineAway
-from service.link.remote import RemoteModels
+from service.link.remote import RemoteModels, RemoteQueue
 from service.metrics import Metrics
 from service.repository.lifecycle import Lifecycle
 from service.repository.live import ServedModel
@@ -128,6 +129,37 @@ async def test_nothing_is_asked_where_nothing_is_left(images: Site, catalog: Cat
         found = await live.batcher.submit_each([b"no image"], deadline=time.monotonic() + 60)
         assert [type(error) for error in found] == [UnsupportedMedia]
         assert engine.queue.calls == []
+
+
+async def test_who_leaves_ends_the_workers_that_decode(images: Site, catalog: Catalog) -> None:
+    async with images.engine(), fronting(images.path, catalog) as front:
+        await asyncio.wait_for(front.remote.met(), 10)
+        (live,) = front.models.live
+        assert isinstance(live.batcher, RemoteQueue)
+        assert live.batcher.preparing is not None
+        queue = live.batcher.preparing._queue
+        assert queue.workers_alive == 1
+    assert queue.workers_alive == 0
+
+
+async def test_who_follows_a_text_hears_of_it(site: Site, catalog: Catalog) -> None:
+    async with site.engine() as engine, fronting(site.path, catalog) as front:
+        await asyncio.wait_for(front.remote.met(), 10)
+        (live,) = front.models.live
+        heard: list[tuple[int, Any]] = []
+        asking = asyncio.create_task(
+            live.batcher.submit_each(
+                ["abc"],
+                deadline=time.monotonic() + 60,
+                on_progress=lambda *known: heard.append(known),
+            )
+        )
+        (held,) = await engine.queue.holds(1)
+        assert held.on_progress is not None
+        held.on_progress(0, "a")
+        held.answer.set_result(["abc"])
+        assert await asking == ["abc"]
+        assert heard == [(0, "a")]
 
 
 async def test_texts_are_sent_with_their_costs(site: Site, catalog: Catalog) -> None:
