@@ -140,9 +140,16 @@ class _Front:
             if call in self._running:
                 self._running[call].cancel()
         elif kind == "describe":
-            self.link.send(["described", call, self._end.describe()])
+            self._describe(call)
         else:
             raise ValueError(f"nobody here knows {kind!r}")
+
+    def _describe(self, call: int) -> None:
+        try:
+            self.link.send(["described", call, self._end.describe()])
+        except Exception as error:  # which must not end what others ask on this link
+            log.error("unexpected error", exc_info=error)
+            self.link.send(["refused", call, pack_error(error)])
 
     def _read(  # noqa: PLR0913  # what stands in the message
         self,

@@ -70,10 +70,11 @@ def receiving() -> Iterator[Receiver]:
         receiver.server.server_close()
 
 
+@pytest.mark.parametrize("processes", [(), ("--front-ends", "1")], ids=["one", "two"])
 def test_a_request_can_be_followed_from_its_client_into_its_batch_and_back(
-    tmp_path: Path, tiny_models: Path
+    tmp_path: Path, tiny_models: Path, processes: tuple[str, ...]
 ) -> None:
-    options = ("--models", str(tiny_models))
+    options = ("--models", str(tiny_models), *processes)
     with (
         receiving() as receiver,
         running(tmp_path / "home", *options, "--tracing-endpoint", receiver.url) as server,

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from service.errors import DeadlineExceeded, NotReady, Overloaded, UnknownModel
+from service.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    NotReady,
+    Overloaded,
+    UnknownModel,
+)
 from service.link import front as front_end
 from service.link.engine import AskedFor
 from service.link.frames import Load, Message
@@ -183,6 +189,24 @@ async def test_who_follows_hears_how_far_an_answer_is(met: Met) -> None:
 async def test_an_engine_is_asked_for_what_people_want_to_know(met: Met) -> None:
     _, front, _ = met
     assert await front.link.describe(10.0) == [{"name": tiny_zoo.TEXTS}]
+
+
+async def test_a_mistake_in_describing_ends_nothing_else(
+    met: Met, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, front, told = met
+    asking = front.ask(told, "one")
+    (held,) = await engine.queue.holds(1)
+
+    def describe() -> list[dict[str, Any]]:
+        raise KeyError("secret")
+
+    engine.end.describe = describe
+    with pytest.raises(InferenceFailed):
+        await front.link.describe(10.0)
+    assert "secret" in caplog.text
+    held.answer.set_result([feeling(0.75)])
+    assert await asking == [feeling(0.75)]
 
 
 async def test_a_model_that_is_not_live_any_more_is_unknown(met: Met) -> None:
