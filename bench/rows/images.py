@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.child import Child
-from bench.closed_loop import Turn, turn
+from bench.closed_loop import Turn, polled_rate, turn
 from bench.opened import is_written_anew, newest
 from bench.place import Place, stay_on
 from bench.row import Row, median
@@ -33,7 +33,7 @@ class Kind:
 
 
 def measure(place: Place) -> Iterator[Row]:
-    """32 clients and 1 client against one core; 32 clients against both. Each against the published
+    """32 clients and 1 client, sleeping and polling, against one core; 32 clients against both. Each against the published
     graph in a loop and, where the service opens another one for this CPU, against that."""
     with Child(CEILING, str(place.models), cores={place.core}) as ceiling:
         kinds = [_best(ceiling, for_this_cpu=False)]
@@ -43,6 +43,7 @@ def measure(place: Place) -> Iterator[Row]:
             for clients, aim in ((32, 0.90), (1, 0.72)):
                 paired = _paired(place, server, [ceiling], kinds, clients, aim, "one core")
                 yield from asyncio.run(paired)
+            yield from _polled(place, server, ceiling, kinds)
         with (
             Child(CEILING, str(place.models), cores={place.load_core}) as other,
             serving(place, "--workers", "2", cores=place.both) as server,
@@ -99,6 +100,24 @@ async def _paired(
         )
         for kind in kinds
     ]
+
+
+def _polled(place: Place, server: Serving, ceiling: Child, kinds: Sequence[Kind]) -> Iterator[Row]:
+    """One client once more, which does not sleep: how much of the row before is its waking."""
+    requests = native_requests(server.target, "classify")
+    seconds = place.seconds(3.0)
+    for kind in kinds:
+        rates, served = [], []
+        for _ in range(place.rounds):
+            rates.append(_rate([ceiling], kind, seconds / len(kinds)))
+            served.append(polled_rate(server, requests, seconds))
+        yield Row.of_rounds(
+            "images polled" + " AMX" * kind.for_this_cpu,
+            f"… 1 client that polls instead of sleeping ÷ {TITLE}{kind.title}",
+            [found / rate for rate, found in zip(rates, served, strict=True)],
+            0.72,
+            detail=f"{median(served):.0f} of {median(rates):.0f} images/s",
+        )
 
 
 def _rate(ceilings: Sequence[Child], kind: Kind, seconds: float) -> float:

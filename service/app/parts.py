@@ -28,6 +28,10 @@ class Source(Protocol):
         """What goes on as long as the process lives, from its start."""
         ...
 
+    def require_ready(self) -> None:
+        """Raise NotReady while the models, once loaded, cannot be asked."""
+        ...
+
     async def load(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Have models that can be asked; what goes on from then on. Raises StartFailed."""
         ...
@@ -49,6 +53,9 @@ class OwnModels:
     def watching(self) -> Sequence[Coroutine[Any, Any, None]]:
         """See `Source`."""
         return ()
+
+    def require_ready(self) -> None:
+        """See `Source`; they always can."""
 
     async def load(self) -> Sequence[Coroutine[Any, Any, None]]:
         """See `Source`."""
@@ -85,6 +92,10 @@ class EngineModels:
     def watching(self) -> Sequence[Coroutine[Any, Any, None]]:
         """See `Source`."""
         return (self.remote.keep(),)
+
+    def require_ready(self) -> None:
+        """See `Source`."""
+        self.remote.require_engine()
 
     async def load(self) -> Sequence[Coroutine[Any, Any, None]]:
         """See `Source`."""

@@ -82,8 +82,7 @@ class Service:
         self._metrics.describe_build(version)
         self._models = Models(Lifecycle(), settings.default_models)
         self._access_log = _access_log(seat)
-        require_ready = self._models.lifecycle.require_ready
-        self._siblings = Siblings(seat, registry, require_ready) if seat is not None else None
+        self._siblings = Siblings(seat, registry, self._require_ready) if seat is not None else None
         self._leave = asyncio.Event()
         self._watching: list[asyncio.Task[None]] = []
         self._source: Source
@@ -125,6 +124,10 @@ class Service:
             drain_s=settings.drain_s,
             neighbours=SharedConnections(self._seat) if self._seat is not None else None,
         )
+
+    def _require_ready(self) -> None:
+        self._models.lifecycle.require_ready()
+        self._source.require_ready()
 
     async def run(self) -> int:
         """Everything, in order. The port answers from the start: /livez, and 503 to the rest."""

@@ -8,7 +8,6 @@ that is idle.
 
 import array
 import asyncio
-import math
 import mmap
 import os
 import socket
@@ -20,6 +19,7 @@ from service.fleet.seat import Seat
 AWAY = 0  # what stands in a seat that takes no connections; else their number and one more
 SIZE = 4  # bytes of a number
 AT_ONCE = 64
+NOBODY = 1 << 30  # more connections than there can be
 LOOK_S = 0.25
 NEW, IDLE = b"n", b"i"
 
@@ -38,6 +38,7 @@ class SharedConnections:
         self._door.bind(str(path))
         self._adopt: Callable[[socket.socket, bool], None] | None = None
         self._next_look: asyncio.TimerHandle | None = None
+        self._mine = 0
         self.surplus = 0
 
     def open(self, adopt: Callable[[socket.socket, bool], None]) -> None:
@@ -50,6 +51,7 @@ class SharedConnections:
 
     def has(self, connections: int) -> None:
         """This process has so many now."""
+        self._mine = connections
         if self._adopt is not None:
             self._counts[self._seat.number] = connections + 1
 
@@ -62,13 +64,14 @@ class SharedConnections:
         if least >= here:
             return False
         kind, door = IDLE if is_idle else NEW, str(self._seat.door_of(number))
+        self._counts[number] += 1  # until it counts for itself, which it may do at once
         try:
             # socket.send_fds of Python 3.11 forgets the address
             fds = array.array("i", [connection])
             self._out.sendmsg([kind], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)], 0, door)
-        except OSError:  # it has just gone, or is behind
+        except OSError:  # it has just gone; or it is behind, and tells once it has looked
+            self._counts[number] = AWAY
             return False
-        self._counts[number] += 1  # until it counts for itself
         self.surplus = max(0, self.surplus - 1)
         return True
 
@@ -85,15 +88,16 @@ class SharedConnections:
         self._door.close()
         self._out.close()
 
-    def _least(self) -> tuple[float, int]:
+    def _least(self) -> tuple[int, int]:
         """How many connections the one of the others has that has fewest, and its number."""
         there = [(self._counts[n] - 1, n) for n in self._seat.others if self._counts[n] != AWAY]
-        return min(there, default=(math.inf, -1))
+        return min(there, default=(NOBODY, -1))
 
     def _look(self) -> None:
-        """Find out, now and then, how many of ours should be another's."""
-        mine = self._counts[self._seat.number] - 1
-        self.surplus = max(0, int((mine - min(mine, self._least()[0])) // 2))
+        """Find out, now and then, how many of ours should be another's; and tell once more how many
+        there are, since others may have counted one that never came."""
+        self.has(self._mine)
+        self.surplus = max(0, (self._mine - self._least()[0]) // 2)
         self._next_look = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
     def _take_in(self) -> None:

@@ -97,8 +97,10 @@ class HeadLimitProtocol(ReadingProtocol, Adopting):
 
     def _pass_on_if_idle(self) -> None:
         """Once its answer is written, and unless its client has asked again."""
-        idle = self.between and self.is_idle and not self.transport.is_closing()
-        if idle and not self.transport.get_write_buffer_size():
+        reads = self.inside or self.head_began_s is not None or self.pipeline
+        if reads or self._is_busy or not isinstance(self.cycle, DirectExchange):
+            return
+        if not self.transport.is_closing() and not self.transport.get_write_buffer_size():
             self._passes_on(self.transport, len(self.connections) - 1, is_idle=True)
 
     def _tell_neighbours(self) -> None:
@@ -256,7 +258,7 @@ class HeadLimitProtocol(ReadingProtocol, Adopting):
         else:
             self.idle_since_s = time.monotonic()
             self.flow.resume_reading()
-            if self.neighbours is not None and self.neighbours.surplus and self.between:
+            if self.neighbours is not None and self.neighbours.surplus:
                 self.loop.call_soon(self._pass_on_if_idle)
 
     def _take_next(self) -> None:

@@ -92,6 +92,11 @@ class EngineLink:
                 link.close()
             log.warning("the engine is gone; waiting for the next")
 
+    def require_engine(self) -> None:
+        """Raise EngineAway while there is none."""
+        if self._link is None:
+            raise EngineAway(AWAY)
+
     @property
     def waiting(self) -> int:
         """How many calls wait for the engine."""

@@ -124,6 +124,10 @@ class RemoteModels:
         """Return when the models of an engine can be asked."""
         await self._met.wait()
 
+    def require_engine(self) -> None:
+        """Raise NotReady while there is none."""
+        self._engine.require_engine()
+
     async def versions(self) -> list[dict[str, Any]]:
         """See `Inventory`; raises EngineAway."""
         return await self._engine.describe(DESCRIBE_S)

@@ -211,6 +211,31 @@ async def test_a_surplus_goes_down_with_each_that_goes(
         end.close()
 
 
+async def test_who_counted_one_that_never_came_is_put_right(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.001)
+    first, second, _ = workers
+    first.open(has=4)
+    second.open(has=2)
+    second.shared._counts[1] += 2  # as others would
+    await asyncio.sleep(0.05)
+    assert first.shared.surplus == 1
+
+
+async def test_who_cannot_take_any_is_left_alone(
+    workers: list[Worker], connection: Connection
+) -> None:
+    first, second, _ = workers
+    first.open(has=5)
+    second.open(has=3)
+    second.shared._door.close()
+    assert not first.shared.takes(connection.number, 5)
+    assert second.shared._counts[1] == module.AWAY  # nobody tries again
+    second.shared._look()  # unless it is there after all
+    assert second.shared._counts[1] == 4
+
+
 async def test_who_has_closed_looks_no_more(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,23 +122,57 @@ async def test_an_idle_one_goes_after_its_answer_and_goes_on_there() -> None:
         stays.writer.close()
 
 
-async def test_who_is_asked_for_more_at_once_stays() -> None:
+async def test_who_sends_a_head_and_then_a_body_goes_too() -> None:
+    neighbours = Neighbours()
+    async with site_with(neighbours) as site:
+        client = await Client.to(site)
+        client.send("/echo", b"", f"content-length: {len(BODY)}")
+        await until(lambda: bool(site.server.server_state.connections) and site.connection.inside)
+        neighbours.willing, neighbours.surplus = True, 1
+        client.writer.write(BODY)
+        assert (await client.read())[2] == BODY
+        await until(lambda: bool(neighbours.taken))
+        client.writer.close()
+
+
+@pytest.mark.parametrize("begun", [b"P", b"POST /echo HTTP/1.1\r\nho", b"whole"])
+async def test_who_has_asked_for_more_stays(begun: bytes) -> None:
     """What was read and is not answered cannot go anywhere."""
     neighbours = Neighbours()
     async with site_with(neighbours) as site:
         client = await Client.to(site)
-        assert await answered(client) == BODY
+        client.send("/wait")
+        await until(lambda: bool(site.waiting))
+        if begun == b"whole":
+            client.send("/wait")
+            await until(lambda: bool(site.connection.pipeline))
+        else:
+            client.writer.write(begun)
+            await until(lambda: site.connection.head_began_s is not None)
+        connection = site.connection
         neighbours.willing, neighbours.surplus = True, 1
-        client.send("/echo", b"one")
-        client.send("/echo", b"two")
-        assert (await client.read())[2] == b"one"
-        assert (await client.read())[2] == b"two"
-        site.connection._pass_on_if_idle()  # as if it had been due before
+        site.waiting.pop().set_result(b"first")
+        assert (await client.read())[2] == b"first"
+        await asyncio.sleep(0.02)
+        connection._pass_on_if_idle()  # as if it had been due just now
+        assert neighbours.taken == []
+        if begun == b"whole":
+            await until(lambda: bool(site.waiting))
+            site.waiting.pop().set_result(b"second")
+            assert (await client.read())[2] == b"second"
+            await until(lambda: bool(neighbours.taken))
+        client.writer.close()
+
+
+async def test_who_went_the_long_way_stays() -> None:
+    neighbours = Neighbours()
+    async with site_with(neighbours) as site:
+        client = await Client.to(site)
+        neighbours.willing, neighbours.surplus = True, 1
+        client.send("/long")
+        assert (await client.read())[2] == b"long"
         await asyncio.sleep(0.02)
         assert neighbours.taken == []
-        assert await answered(client) == BODY  # one alone, which is learnt again
-        assert await answered(client) == BODY
-        await until(lambda: bool(neighbours.taken))
         client.writer.close()
 
 

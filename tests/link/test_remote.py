@@ -198,10 +198,13 @@ async def test_the_same_models_of_another_engine_are_not_read_again(
             await asyncio.wait_for(front.remote.met(), 10)
             (live,) = front.models.live
             assert front.ready(tiny_zoo.TEXTS) == 1
+            front.remote.require_engine()
         with pytest.raises(EngineAway):  # noqa: PT012  # until it has heard of it
             while True:
                 await front.remote.versions()
         assert front.ready(tiny_zoo.TEXTS) == 0
+        with pytest.raises(EngineAway):
+            front.remote.require_engine()
         async with site.engine() as engine:
             while True:
                 try:
