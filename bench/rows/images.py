@@ -33,8 +33,11 @@ class Kind:
 
 
 def measure(place: Place) -> Iterator[Row]:
-    """32 clients and 1 client, sleeping and polling, against one core; 32 clients against both. Each against the published
-    graph in a loop and, where the service opens another one for this CPU, against that."""
+    """32 clients and 1 client, sleeping and polling, against one core; 32 clients against both.
+
+    Each against the published graph in a loop and, where the service opens another one for this
+    CPU, against that.
+    """
     with Child(CEILING, str(place.models), cores={place.core}) as ceiling:
         kinds = [_best(ceiling, for_this_cpu=False)]
         if is_written_anew(newest(place.models, "image-classification")):
