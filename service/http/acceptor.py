@@ -8,46 +8,13 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from typing import Protocol
+
+from service.http.neighbours import Adopting
 
 log = logging.getLogger("slipway.http")
 
 # In one go: the requests of those who are here already have their turn, too.
 AT_ONCE = 256
-
-
-class Neighbours(Protocol):
-    """Other processes that listen at the same port."""
-
-    @property
-    def surplus(self) -> int:
-        """How many connections should go to neighbours that have fewer, when they are idle."""
-        ...
-
-    def open(self, adopt: Callable[[socket.socket, bool], None]) -> None:
-        """This process takes connections now; `adopt` is given those that a neighbour passed on,
-        and whether they are idle: a new one owes us a request."""
-        ...
-
-    def has(self, connections: int) -> None:
-        """This process has so many now."""
-        ...
-
-    def takes(self, connection: int, here: int, *, is_idle: bool = False) -> bool:
-        """Whether a neighbour took this connection (a file descriptor), since it has fewer than the
-        others `here`. Nothing of it may have been read that is not answered."""
-        ...
-
-    def close(self) -> None:
-        """This process takes none any more."""
-        ...
-
-
-class Adopting(asyncio.Protocol):
-    """A protocol that is told when its connection was a neighbour's before."""
-
-    def adopted(self, is_idle: bool) -> None:
-        """It was, and stays here; when it is idle, it owes us no request. Before it is made."""
 
 
 class Acceptor:

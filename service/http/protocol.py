@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from service.errors import InvalidInput, ServiceError
-from service.http.acceptor import Acceptor, Adopting, Neighbours
+from service.http.acceptor import Acceptor
 from service.http.answers import AnswerWriter, StandingHeaders
 from service.http.asgi import SCOPE_KEY, AsgiExchange
 from service.http.direct import DirectExchange
@@ -24,6 +24,7 @@ from service.http.errors import Refusal, problem_of
 from service.http.exchange import UNROUTED, new_request_id
 from service.http.heads import Heads, KnownHead
 from service.http.limits import Limits
+from service.http.neighbours import SharedPortProtocol
 from service.http.parsing import ReadingProtocol
 from service.http.routes import DirectRoute, direct_routes
 from service.http.standstill import Standstill
@@ -35,9 +36,8 @@ LATE = Refusal(HTTPStatus.REQUEST_TIMEOUT, "The head did not arrive in time; sen
 Turn = RequestResponseCycle | DirectExchange
 
 
-class HeadLimitProtocol(ReadingProtocol, Adopting):
-    """One connection. It is `settled` where it was a neighbour's, and is a neighbour's where it was
-    `passed_on`.
+class HeadLimitProtocol(ReadingProtocol, SharedPortProtocol):
+    """One connection.
 
     Requests that came while another one is answered wait in `pipeline`; `turn` is the one that is
     being answered, `cycle` the one whose body is being received. `between` tells for sure that the
@@ -52,9 +52,7 @@ class HeadLimitProtocol(ReadingProtocol, Adopting):
     heads: Heads
     answers: AnswerWriter
     acceptor: Acceptor | None = None
-    neighbours: Neighbours | None = None
 
-    settled = passed_on = owes_nothing = False
     between = True
     leaving = False
     last_words: Refusal | ServiceError | None = None
@@ -67,10 +65,10 @@ class HeadLimitProtocol(ReadingProtocol, Adopting):
         """A new connection owes us a head at once, unless a neighbour has fewer connections."""
         if self.acceptor is not None:
             self.acceptor.connected()
-        if not self.settled and self._passes_on(transport, len(self.connections)):
+        if not self.settled and self.passes_on(transport, len(self.connections)):
             return
         super().connection_made(transport)
-        self._tell_neighbours()
+        self.tell_neighbours()
         self.answers = AnswerWriter(
             transport, self.flow, StandingHeaders(self.server_state), self.on_response_complete
         )
@@ -82,30 +80,13 @@ class HeadLimitProtocol(ReadingProtocol, Adopting):
         if self.server_leaves:  # it was accepted before
             self.shutdown()
 
-    def adopted(self, is_idle: bool) -> None:
-        """See `Adopting`."""
-        self.settled, self.owes_nothing = True, is_idle
-
-    def _passes_on(self, transport: asyncio.Transport, here: int, *, is_idle: bool = False) -> bool:
-        if self.neighbours is None:
-            return False
-        connection = transport.get_extra_info("socket").fileno()
-        self.passed_on = self.neighbours.takes(connection, here, is_idle=is_idle)
-        if self.passed_on:
-            transport.abort()  # here; it lives on over there
-        return self.passed_on
-
     def _pass_on_if_idle(self) -> None:
         """Once its answer is written, and unless its client has asked again."""
         reads = self.inside or self.head_began_s is not None or self.pipeline
         if reads or self._is_busy or not isinstance(self.cycle, DirectExchange):
             return
         if not self.transport.is_closing() and not self.transport.get_write_buffer_size():
-            self._passes_on(self.transport, len(self.connections) - 1, is_idle=True)
-
-    def _tell_neighbours(self) -> None:
-        if self.neighbours is not None:
-            self.neighbours.has(len(self.connections))
+            self.passes_on(self.transport, len(self.connections) - 1, is_idle=True)
 
     def data_received(self, data: bytes) -> None:
         """Requests, or pieces of them."""
@@ -223,15 +204,10 @@ class HeadLimitProtocol(ReadingProtocol, Adopting):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears of it at once."""
-        if self.passed_on:
-            self.connections.discard(self)
-            self._tell_neighbours()
-            return
         turn = self.turn
         if isinstance(self.cycle, DirectExchange):
             self.cycle = None  # uvicorn would take it for its own
         super().connection_lost(exc)
-        self._tell_neighbours()
         if isinstance(turn, DirectExchange):
             turn.lose_client()
         elif turn is not None and not turn.response_complete:

@@ -9,9 +9,10 @@ from functools import partial
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.http.acceptor import Acceptor, Neighbours
+from service.http.acceptor import Acceptor
 from service.http.edge import Edge
 from service.http.limits import Limits
+from service.http.neighbours import Neighbours
 from service.http.protocol import HeadLimitProtocol, end_late, protocol_with
 
 BACKLOG = 2048

@@ -5,8 +5,9 @@ import socket
 
 import pytest
 
-from service.http.acceptor import AT_ONCE, Acceptor, Adopting
+from service.http.acceptor import AT_ONCE, Acceptor
 from service.http.limits import Limits
+from service.http.neighbours import Adopting
 from service.http.server import listen
 from tests.http.site import Client, Site, serving, until
 
