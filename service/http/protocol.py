@@ -82,8 +82,8 @@ class HeadLimitProtocol(ReadingProtocol, SharedPortProtocol):
 
     def _pass_on_if_idle(self) -> None:
         """Once its answer is written, and unless its client has asked again."""
-        reads = self.inside or self.head_began_s is not None or self.pipeline
-        if reads or self._is_busy or not isinstance(self.cycle, DirectExchange):
+        is_asked = self.inside or self.pipeline or self._is_busy
+        if is_asked or not isinstance(self.cycle, DirectExchange):
             return
         if not self.transport.is_closing() and not self.transport.get_write_buffer_size():
             self.passes_on(self.transport, len(self.connections) - 1, is_idle=True)
