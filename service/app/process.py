@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from service.app.announcement import CURLS, announcement
 from service.app.event_loop import settle
 from service.app.options import item_limits, limits
-from service.app.parts import EngineModels, OwnModels, Source, StartFailed
+from service.app.sources import EngineModels, OwnModels, Source, StartFailed
 from service.fleet.connections import SharedConnections
 from service.fleet.seat import Seat
 from service.fleet.shared_log import SharedLog
@@ -133,7 +133,7 @@ class Service:
         """Everything, in order. The port answers from the start: /livez, and 503 to the rest."""
         seat = self._seat
         self._catch_signals()
-        begin = self._prepare_server()
+        address, begin = self._prepare_server()
         serving: asyncio.Task[None] | None = None
         # the others answer while a replacement loads, and an engine has nothing to tell before
         if seat is None or not (seat.replacement or isinstance(self._server, EngineEnd)):
@@ -144,7 +144,7 @@ class Service:
                 await self._siblings.open()
             if await self._unless_leaving(self._load()):
                 serving = serving or begin()
-                self._announce(announcement(self._models, self._address))
+                self._announce(announcement(self._models, address))
                 await self._leave.wait()
                 await self._pre_drain()
         finally:
@@ -163,8 +163,8 @@ class Service:
         log.info("drained; leaving")
         return OK
 
-    def _prepare_server(self) -> Callable[[], asyncio.Task[None]]:
-        """Take the port; what is returned begins to serve there. Raises StartFailed."""
+    def _prepare_server(self) -> tuple[str, Callable[[], asyncio.Task[None]]]:
+        """Take the port: its address, and what begins to serve there. Raises StartFailed."""
         server, settings = self._server, self._settings
         if isinstance(server, HttpServer):
             listener = _listen(settings, shared=self._seat is not None)
@@ -173,14 +173,13 @@ class Service:
         else:  # the supervisor holds the port for the front ends
             host, port = settings.host, settings.port
             serve = server.serve
-        self._address = url_of(host, port)
 
         def begin() -> asyncio.Task[None]:
             serving = asyncio.create_task(serve())
             serving.add_done_callback(lambda _: self._leave.set())  # without it, nothing to do
             return serving
 
-        return begin
+        return url_of(host, port), begin
 
     def _announce(self, text: str) -> None:
         if self._seat is not None:

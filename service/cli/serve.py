@@ -68,18 +68,19 @@ def _together(settings: Settings, count: int, shape: str) -> int:
 
 
 def _as_worker(settings: Settings, port: int, seat: Seat) -> int:
-    from service.app import serve_seat
+    from service.app import ENGINE_SEAT, serve_seat
 
     if not settings.front_ends:
         use_gpu(usable_gpus(settings.providers), seat.number)
-    threads = settings.threads or usual_threads(settings, seat)
+    threads = settings.threads or usual_threads(
+        available_cpus(), seat.count, settings.front_ends, is_engine=seat.number == ENGINE_SEAT
+    )
     mine = settings.model_copy(update={"port": port, "threads": threads})
     return serve_seat(mine, slipway_version(), seat)
 
 
-def usual_threads(settings: Settings, seat: Seat) -> int:
-    """A worker's share of the CPUs; with front ends the engine has what they leave."""
-    cpus = available_cpus()
-    if not settings.front_ends:
-        return max(1, cpus // seat.count)
-    return max(1, cpus - settings.front_ends) if seat.number == 0 else 1
+def usual_threads(cpus: int, processes: int, front_ends: int, *, is_engine: bool) -> int:
+    """A process's share of the CPUs; before an engine a front end has one, and it has the rest."""
+    if not front_ends:
+        return max(1, cpus // processes)
+    return max(1, cpus - front_ends) if is_engine else 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.batching.policy import Priority
 from service.errors import ServiceError, UnknownModel
-from service.link.frames import Link, Load, Message
+from service.link.frames import Link, Message, Payload
 from service.link.wire import pack_answer, pack_error, unpack_part
 from service.repository.live import ServedModel
 from service.repository.models import Models
@@ -130,10 +130,10 @@ class _Front:
         broken = [[found.name, found.version, found.reason] for found in models.broken]
         self.link.send(["live", live, broken])
 
-    def _took(self, message: Message, load: Load) -> None:
+    def _took(self, message: Message, payload: Payload) -> None:
         kind, call, *values = message
         if kind == "ask":
-            answering = self._answer(self._read(call, load, *values))
+            answering = self._answer(self._read(call, payload, *values))
             task = self._running[call] = asyncio.get_running_loop().create_task(answering)
             task.add_done_callback(lambda _: self._running.pop(call))
         elif kind == "leave":
@@ -154,7 +154,7 @@ class _Front:
     def _read(  # noqa: PLR0913  # what stands in the message
         self,
         call: int,
-        load: Load,
+        payload: Payload,
         name: str,
         version: int,
         parts: list[list[Any]],
@@ -169,7 +169,7 @@ class _Front:
         return Ask(
             call,
             self._end.model(name, version),
-            [unpack_part(part, load) for part in parts],
+            [unpack_part(part, payload) for part in parts],
             costs,
             deadline_s,
             priority,

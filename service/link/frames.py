@@ -22,7 +22,7 @@ HEAD = struct.Struct("!II")
 Message = list[Any]
 
 
-class Load:
+class Payload:
     """The bytes that belong to the messages of a frame, to be taken in their order."""
 
     __slots__ = ("_at", "_data")
@@ -45,7 +45,7 @@ class Frames:
     def __init__(self) -> None:
         self._rest = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[tuple[list[Message], Load]]:
+    def feed(self, data: bytes) -> Iterator[tuple[list[Message], Payload]]:
         """The frames that are complete by now. Raises ValueError for what is none."""
         rest = self._rest
         rest += data
@@ -57,7 +57,7 @@ class Frames:
                 break
             frame = bytes(memoryview(rest)[begin + HEAD.size : end])
             begin = end
-            yield orjson.loads(memoryview(frame)[:told]), Load(frame, told)
+            yield orjson.loads(memoryview(frame)[:told]), Payload(frame, told)
         if begin:
             del rest[:begin]
 
@@ -70,7 +70,7 @@ class Link(asyncio.Protocol):
 
     def __init__(
         self,
-        took: Callable[[Message, Load], None],
+        took: Callable[[Message, Payload], None],
         *,
         made: Callable[[], None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
@@ -81,9 +81,9 @@ class Link(asyncio.Protocol):
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
         self._messages: list[bytes] = []
-        self._loads: list[bytes] = []
+        self._payloads: list[bytes] = []
 
-    def send(self, message: Message, *loads: bytes) -> None:
+    def send(self, message: Message, *payloads: bytes) -> None:
         """Send it with all others of this turn of the loop; nobody hears it once the link is lost.
 
         Raises orjson.JSONEncodeError for a message that is no JSON.
@@ -94,7 +94,7 @@ class Link(asyncio.Protocol):
         if not self._messages:
             asyncio.get_running_loop().call_soon(self._flush)
         self._messages.append(packed)
-        self._loads += loads
+        self._payloads += payloads
 
     def close(self) -> None:
         """End the connection once everything is sent."""
@@ -112,9 +112,9 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         try:
-            for messages, load in self._frames.feed(data):
+            for messages, payload in self._frames.feed(data):
                 for message in messages:
-                    self._took(message, load)
+                    self._took(message, payload)
         except Exception as error:  # what follows cannot be understood either
             log.error("the other process sent what makes no sense", exc_info=error)
             if self._transport is not None:
@@ -127,7 +127,7 @@ class Link(asyncio.Protocol):
 
     def _flush(self) -> None:
         messages, self._messages = self._messages, []
-        loads, self._loads = self._loads, []
+        payloads, self._payloads = self._payloads, []
         if messages and self._transport is not None:
-            told, loaded = b"[%b]" % b",".join(messages), b"".join(loads)
+            told, loaded = b"[%b]" % b",".join(messages), b"".join(payloads)
             self._transport.write(HEAD.pack(len(told), len(loaded)) + told + loaded)

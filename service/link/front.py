@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from model_zoo.manifest import Manifest, Precision
+from service.batching.batcher import Progress
 from service.batching.policy import Priority
 from service.errors import DeadlineExceeded, NotReady, ServiceError
-from service.link.frames import Link, Load, Message
+from service.link.frames import Link, Message, Payload
 from service.link.wire import pack_part, unpack_answer, unpack_error
 from service.repository.models import BrokenModel
 from service.tracing.current import served
@@ -26,8 +27,6 @@ GRACE_S = 0.5  # after a deadline, for which the engine answers; beyond it stand
 AWAY = "The engine is being started; try again in a few seconds."
 LOST = "The engine stopped while it worked on this; send it again."
 LATE = "The engine did not answer by the deadline; ask for less or wait longer."
-
-Progress = Callable[[int, Any], None]
 
 
 class EngineAway(NotReady):
@@ -132,7 +131,7 @@ class EngineLink:
                 request.request_id.decode("latin-1") if request is not None else "",
                 trace.traceparent.decode("latin-1") if trace is not None else "",
             ],
-            [load for _, load in packed],
+            [payload for _, payload in packed],
         )
         return answers
 
@@ -145,13 +144,13 @@ class EngineLink:
         return found
 
     async def _call(
-        self, call: _Call, deadline_s: float, kind: str, values: list[Any], loads: list[bytes]
+        self, call: _Call, deadline_s: float, kind: str, values: list[Any], payloads: list[bytes]
     ) -> Any:
         link = self._link
         if link is None:
             raise EngineAway(AWAY)
         number = next(self._numbers)
-        link.send([kind, number, *values], *loads)
+        link.send([kind, number, *values], *payloads)
         self._calls[number] = call
         loop = asyncio.get_running_loop()
         late_s = max(0.0, deadline_s - time.monotonic()) + GRACE_S
@@ -163,7 +162,7 @@ class EngineLink:
             if self._calls.pop(number, None) is not None:  # nobody answered it
                 link.send(["leave", number])
 
-    def _took(self, message: Message, load: Load) -> None:
+    def _took(self, message: Message, payload: Payload) -> None:
         kind, *values = message
         if kind == "live":
             live, broken = values

@@ -12,10 +12,11 @@ from typing import Any
 
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import Manifest
+from service.batching.batcher import Progress
 from service.batching.policy import Priority
 from service.batching.reception import Weigh
 from service.errors import ServiceError
-from service.link.front import EngineAway, EngineLink, Progress, Told
+from service.link.front import EngineAway, EngineLink, Told
 from service.link.preparing import Preparing
 from service.metrics import Metrics, ModelMetrics
 from service.repository.live import ServedModel

@@ -7,7 +7,7 @@ from typing import Any
 
 from model_zoo.manifest import Manifest, TranslationInput
 from service.errors import InferenceFailed, Overloaded, ServiceError
-from service.link.frames import Load
+from service.link.frames import Payload
 from service.tasks.base import Pixels, Sentence
 from service.tasks.image_classification import ImagePrediction
 from service.tasks.sentiment import SentimentPrediction
@@ -17,27 +17,23 @@ ERRORS = {kind.__name__: kind for kind in ServiceError.__subclasses__()}
 ODD_TEXT = "surrogatepass"  # halves of characters are for the task to refuse
 
 
-def pack_part(part: bytes | Pixels | str | Sentence) -> tuple[Any, bytes]:
+def pack_part(part: Pixels | str | Sentence) -> tuple[Any, bytes]:
     """What stands in the message for a part, and the bytes that go with it."""
     if isinstance(part, Pixels):
         return ["pixels", len(part.data)], part.data
-    if isinstance(part, bytes):
-        return ["image", len(part)], part
     if isinstance(part, str):
         text = part.encode(errors=ODD_TEXT)
         return ["text", len(text)], text
     return ["sentence", part.text, part.beam, part.before, part.after], b""
 
 
-def unpack_part(told: Sequence[Any], load: Load) -> bytes | Pixels | str | Sentence:
+def unpack_part(told: Sequence[Any], payload: Payload) -> Pixels | str | Sentence:
     """The part that `pack_part` packed."""
     kind, *values = told
     if kind == "pixels":
-        return Pixels(load.take(values[0]))
-    if kind == "image":
-        return load.take(values[0])
+        return Pixels(payload.take(values[0]))
     if kind == "text":
-        return load.take(values[0]).decode(errors=ODD_TEXT)
+        return payload.take(values[0]).decode(errors=ODD_TEXT)
     return Sentence(*values)
 
 

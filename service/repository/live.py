@@ -1,13 +1,13 @@
 """One model that answers: its task, its runner and the queue before them."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from model_zoo.manifest import Manifest, Precision
 from model_zoo.manifest import Task as TaskName
-from service.batching.batcher import Batcher
+from service.batching.batcher import Batcher, Progress
 from service.batching.policy import Priority
 from service.batching.reception import Weigh
 from service.errors import Cancelled, InferenceFailed, ServiceError
@@ -102,7 +102,7 @@ class Queue(Protocol):
         costs: Sequence[int] | None = None,
         deadline: float,
         priority: Priority = "interactive",
-        on_progress: Callable[[int, Any], None] | None = None,
+        on_progress: Progress | None = None,
     ) -> list[Any]:
         """See `Batcher.submit_each`."""
         ...

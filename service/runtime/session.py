@@ -268,13 +268,14 @@ def _with_options(providers: Sequence[Provider], threads: int) -> list[Any]:
 
 def _host_value(tensor: TensorType, device: Device) -> ort.OrtValue:
     """Memory of the host for this tensor, page-locked where the device's provider offers it."""
-    for found in ort.get_ep_devices() if device == "cuda" else ():
-        memory = found.memory_info(ort.OrtDeviceMemoryType.HOST_ACCESSIBLE)
-        if found.ep_name in ON_CUDA and memory is not None:
-            return ort.OrtValue.ortvalue_from_shape_and_type(
-                tensor.shape, np.dtype(tensor.dtype).type, memory_info=memory
-            )
-    return ort.OrtValue.ortvalue_from_shape_and_type(tensor.shape, np.dtype(tensor.dtype).type)
+    offered = (
+        found.memory_info(ort.OrtDeviceMemoryType.HOST_ACCESSIBLE)
+        for found in (ort.get_ep_devices() if device == "cuda" else ())
+        if found.ep_name in ON_CUDA
+    )
+    return ort.OrtValue.ortvalue_from_shape_and_type(
+        tensor.shape, np.dtype(tensor.dtype).type, memory_info=next(offered, None)
+    )
 
 
 def _tensor_type(arg: Any) -> TensorType:

@@ -10,7 +10,7 @@ from PIL import Image
 from model_zoo.catalog import Catalog
 from model_zoo.manifest import Precision
 from service.cli import main
-from service.cli.serve import usual_workers
+from service.cli.serve import usual_threads, usual_workers
 from service.http.schemas import MAX_BEAM, MAX_TOP_K
 from tests import tiny_zoo
 from tests.repository.golden_models import Graphs, publish
@@ -244,3 +244,20 @@ def test_there_is_a_process_a_cpu_where_memory_allows_unless_gpus_do_the_work(
     cpus: int, mebibytes: int, gpus: int, expected: int
 ) -> None:
     assert usual_workers(cpus, mebibytes << 20, gpus=gpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("cpus", "processes", "front_ends", "is_engine", "expected"),
+    [
+        (8, 2, 0, True, 4),
+        (8, 2, 0, False, 4),
+        (2, 4, 0, False, 1),
+        (8, 4, 3, True, 5),
+        (8, 4, 3, False, 1),
+        (2, 4, 3, True, 1),
+    ],
+)
+def test_the_cpus_are_shared_out(
+    cpus: int, processes: int, front_ends: int, is_engine: bool, expected: int
+) -> None:
+    assert usual_threads(cpus, processes, front_ends, is_engine=is_engine) == expected

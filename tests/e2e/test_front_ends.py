@@ -1,6 +1,5 @@
 """Front ends before one engine: one service from outside, whichever of them dies."""
 
-import http.client
 import json
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import ROOT, Server, environment, running
-from tests.e2e.test_workers import ask, counted, wait_for, workers
+from tests.e2e.test_workers import ask, counted, drained, wait_for, workers
 from tests.tasks.samples import file_of, picture
 from tests.tiny_zoo import IMAGES, SIDE, TEXTS, TRANSLATOR
 
@@ -133,16 +132,7 @@ def test_a_front_end_that_dies_costs_only_what_it_had_in_hand(fleet: Server) -> 
 def test_what_is_in_flight_when_it_stops_is_answered(tmp_path: Path, tiny_models: Path) -> None:
     options = ("--models", str(tiny_models), "--front-ends", "1", "--pre-drain-s", "1")
     with running(tmp_path / "home", *options) as server:
-        host, port = server.url.removeprefix("http://").split(":")
-        asked = [http.client.HTTPConnection(host, int(port), timeout=60) for _ in range(8)]
-        for number, connection in enumerate(asked):
-            connection.request("POST", "/v1/sentiment", body=f'{{"text": "a {number}"}}')
-        for process in (*workers(server), psutil.Process(server.process.pid)):
-            process.send_signal(signal.SIGTERM)
-        assert [connection.getresponse().status for connection in asked] == [200] * 8
-        assert server.wait() == 0
-        for connection in asked:
-            connection.close()
+        assert drained(server) == [200] * 8
 
 
 def test_without_models_they_say_why_once_and_end(tmp_path: Path) -> None:

@@ -151,22 +151,28 @@ def test_a_worker_that_dies_costs_only_what_it_had_in_hand(fleet: Server) -> Non
     assert fleet.stop() == 0
 
 
+def drained(server: Server) -> list[int]:
+    """Ask eight things, tell every process to leave, and only then look for the answers."""
+    host, port = server.url.removeprefix("http://").split(":")
+    asked = [http.client.HTTPConnection(host, int(port), timeout=60) for _ in range(8)]
+    for number, connection in enumerate(asked):
+        connection.request("POST", "/v1/sentiment", body=f'{{"text": "a {number}"}}')
+    for process in (*workers(server), psutil.Process(server.process.pid)):
+        process.send_signal(signal.SIGTERM)
+    found = [connection.getresponse().status for connection in asked]
+    assert server.wait() == 0
+    for connection in asked:
+        connection.close()
+    return found
+
+
 def test_a_signal_to_the_whole_group_drains_as_one_to_the_supervisor(
     tmp_path: Path, tiny_models: Path
 ) -> None:
     """As `timeout` and most service managers send it: workers have it twice."""
     options = ("--models", str(tiny_models), "--workers", str(WORKERS), "--pre-drain-s", "1")
     with running(tmp_path / "home", *options) as server:
-        host, port = server.url.removeprefix("http://").split(":")
-        asked = [http.client.HTTPConnection(host, int(port), timeout=60) for _ in range(8)]
-        for number, connection in enumerate(asked):
-            connection.request("POST", "/v1/sentiment", body=f'{{"text": "a {number}"}}')
-        for process in (*workers(server), psutil.Process(server.process.pid)):
-            process.send_signal(signal.SIGTERM)
-        assert [connection.getresponse().status for connection in asked] == [200] * 8
-        assert server.wait() == 0
-        for connection in asked:
-            connection.close()
+        assert drained(server) == [200] * 8
 
 
 def test_workers_meet_in_a_folder_with_a_long_name(

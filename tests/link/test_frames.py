@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from service.link.frames import HEAD, Frames, Link, Load, Message
+from service.link.frames import HEAD, Frames, Link, Message, Payload
 
 pytestmark = pytest.mark.anyio
 
 
-def frame(messages: bytes, load: bytes = b"") -> bytes:
-    return HEAD.pack(len(messages), len(load)) + messages + load
+def frame(messages: bytes, payload: bytes = b"") -> bytes:
+    return HEAD.pack(len(messages), len(payload)) + messages + payload
 
 
 TWO = frame(b'[["a",2],["b",3]]', b"xxyyy") + frame(b'[["c"]]')
@@ -23,16 +23,16 @@ def test_frames_are_whole_wherever_they_are_cut(size: int) -> None:
     frames = Frames()
     found: list[tuple[Message, bytes]] = []
     for begin in range(0, len(TWO), size):
-        for messages, load in frames.feed(TWO[begin : begin + size]):
-            found += [(m, load.take(m[1]) if len(m) > 1 else b"") for m in messages]
+        for messages, payload in frames.feed(TWO[begin : begin + size]):
+            found += [(m, payload.take(m[1]) if len(m) > 1 else b"") for m in messages]
     assert found == [(["a", 2], b"xx"), (["b", 3], b"yyy"), (["c"], b"")]
 
 
 def test_a_message_cannot_take_what_its_frame_does_not_have() -> None:
-    load = Load(b"....xxy", 4)
-    assert load.take(2) == b"xx"
+    payload = Payload(b"....xxy", 4)
+    assert payload.take(2) == b"xx"
     with pytest.raises(ValueError, match="more bytes"):
-        load.take(2)
+        payload.take(2)
 
 
 class End:
@@ -44,10 +44,10 @@ class End:
         self.news = asyncio.Event()
         self.link = Link(self._took, made=self._meet, lost=self._lose)
 
-    def _took(self, message: Message, load: Load) -> None:
+    def _took(self, message: Message, payload: Payload) -> None:
         if message[0] == "odd":
             raise ValueError("odd")
-        self.heard.append((message, load.take(message[1])))
+        self.heard.append((message, payload.take(message[1])))
         self.news.set()
 
     def _meet(self) -> None:
@@ -140,11 +140,11 @@ async def test_nothing_is_written_to_a_connection_that_is_lost() -> None:
 
 
 async def test_large_loads_arrive_whole(pair: Pair) -> None:
-    load = bytes(range(256)) * 40_000
-    pair.here.link.send(["large", len(load)], load)
+    payload = bytes(range(256)) * 40_000
+    pair.here.link.send(["large", len(payload)], payload)
     pair.here.link.send(["small", 1], b"!")
     await pair.there.hears(2)
-    assert pair.there.heard == [(["large", len(load)], load), (["small", 1], b"!")]
+    assert pair.there.heard == [(["large", len(payload)], payload), (["small", 1], b"!")]
 
 
 async def test_who_closes_has_sent_everything_before(pair: Pair) -> None:

@@ -15,7 +15,7 @@ from service.errors import (
 )
 from service.link import front as front_end
 from service.link.engine import AskedFor
-from service.link.frames import Load, Message
+from service.link.frames import Message, Payload
 from service.link.front import EngineAway, Told
 from service.repository.models import BrokenModel
 from service.tasks.sentiment import SentimentPrediction
@@ -81,9 +81,9 @@ async def test_what_was_answered_leaves_nothing_behind(
     assert link is not None
     send, call_later = link.send, loop.call_later
 
-    def watched_send(message: Message, *loads: bytes) -> None:
+    def watched_send(message: Message, *payloads: bytes) -> None:
         sent.append(message[0])
-        send(message, *loads)
+        send(message, *payloads)
 
     def watched_call_later(*given: Any) -> asyncio.TimerHandle:
         timers.append(call_later(*given))
@@ -106,8 +106,8 @@ async def test_an_answer_to_who_leaves_in_that_moment_is_for_nobody(met: Met) ->
     await engine.queue.holds(1)
     ((number, call),) = front.link._calls.items()
     call.answer.cancel()
-    front.link._took(["answers", number, [["error", "NotReady", "x"]]], Load(b"", 0))
-    front.link._took(["refused", number, ["error", "NotReady", "x"]], Load(b"", 0))
+    front.link._took(["answers", number, [["error", "NotReady", "x"]]], Payload(b"", 0))
+    front.link._took(["refused", number, ["error", "NotReady", "x"]], Payload(b"", 0))
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert front.link.waiting == 0

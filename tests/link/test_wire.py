@@ -17,7 +17,7 @@ from service.errors import (
     UnknownModel,
     UnsupportedMedia,
 )
-from service.link.frames import Load
+from service.link.frames import Payload
 from service.link.front import EngineAway
 from service.link.wire import (
     pack_answer,
@@ -34,7 +34,6 @@ from service.tasks.translation import TranslationPrediction
 from tests import tiny_zoo
 
 PARTS = [
-    b"an image as it came",
     Pixels(bytes(range(48))),
     "a text, größer als ASCII",
     "half of a character: \ud83d",
@@ -45,14 +44,14 @@ PARTS = [
 
 @pytest.mark.parametrize("part", PARTS)
 def test_parts(part: object) -> None:
-    told, load = pack_part(part)  # type: ignore[arg-type]
-    assert unpack_part(orjson.loads(orjson.dumps(told)), Load(load, 0)) == part
+    told, payload = pack_part(part)  # type: ignore[arg-type]
+    assert unpack_part(orjson.loads(orjson.dumps(told)), Payload(payload, 0)) == part
 
 
 def test_parts_of_one_message_take_their_bytes_one_after_the_other() -> None:
     packed = [pack_part(part) for part in PARTS]  # type: ignore[arg-type]
-    load = Load(b"".join(found for _, found in packed), 0)
-    assert [unpack_part(told, load) for told, _ in packed] == PARTS
+    payload = Payload(b"".join(found for _, found in packed), 0)
+    assert [unpack_part(told, payload) for told, _ in packed] == PARTS
 
 
 @pytest.fixture(scope="module")

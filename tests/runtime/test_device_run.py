@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from service.errors import Cancelled
+from service.runtime import session as sessions
 from service.runtime.forward import ImageForward, rounded_up
 from service.runtime.session import Abort, DeviceRun, Session, open_session
 from service.runtime.signature import TensorType
@@ -157,3 +159,33 @@ def test_a_device_is_where_all_nodes_run(placement: dict[str, int], device: str 
     session = open_session(image_graph())
     session.placement = placement
     assert session.device == device
+
+
+@pytest.mark.parametrize(
+    ("provider", "offers", "locked"),
+    [
+        ("CUDAExecutionProvider", True, True),
+        ("CUDAExecutionProvider", False, False),
+        ("CPUExecutionProvider", True, False),
+    ],
+)
+def test_memory_of_the_host_is_page_locked_where_the_gpu_offers_it(
+    monkeypatch: pytest.MonkeyPatch, provider: str, offers: bool, locked: bool
+) -> None:
+    """No GPU is needed to see what is asked for."""
+    asked: list[object] = []
+
+    class Device:
+        ep_name = provider
+
+        def memory_info(self, kind: object) -> str | None:
+            assert kind == ort.OrtDeviceMemoryType.HOST_ACCESSIBLE
+            return "page-locked" if offers else None
+
+    def value(shape: object, kind: object, *, memory_info: object = None) -> None:
+        asked.append((shape, kind, memory_info))
+
+    monkeypatch.setattr(ort, "get_ep_devices", lambda: [Device()])
+    monkeypatch.setattr(ort.OrtValue, "ortvalue_from_shape_and_type", value)
+    sessions._host_value(TensorType("x", "float32", (2, 3)), "cuda")
+    assert asked == [((2, 3), np.float32, "page-locked" if locked else None)]

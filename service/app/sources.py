@@ -1,4 +1,4 @@
-"""What a process may consist of: where its models run, and who is answered."""
+"""Where the models of a process run: in itself, or in the engine behind it."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
