@@ -150,6 +150,11 @@ class Batcher(Generic[P, R]):
             self._checkout.ledger.count("shed", 1)
         return refusal
 
+    def refused_from(self, error: ServiceError) -> int | None:
+        """From which cost on all who ask the same as the last one who was refused get this error,
+        until somebody comes, is taken or leaves; None where that is over."""
+        return self._reception.refused_from(error)
+
     def refuses_again(self, error: ServiceError) -> bool:
         """Whether this refusal stands for all who ask the same, whatever they cost; if so, one more
         item is counted as shed. Cheaper than to ask for a refusal anew."""

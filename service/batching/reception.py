@@ -162,16 +162,18 @@ class Reception(Generic[P]):
         self._told = Told(asked, cost, error)
         return error
 
-    def stands(self, error: ServiceError) -> bool:
-        """Whether all who ask what the last one did who was refused would be told this, too,
-        whatever they cost."""
+    def refused_from(self, error: ServiceError) -> int | None:
+        """From which cost on all who ask what the last one did who was refused would be told this,
+        too; None where that is over."""
         told = self._told
-        return (
-            told is not None
-            and told.error is error
-            and told.cost <= LEAST_COST
-            and told.asked[2] == self._line.changes
-        )
+        if told is None or told.error is not error or told.asked[2] != self._line.changes:
+            return None
+        return told.cost
+
+    def stands(self, error: ServiceError) -> bool:
+        """Whether they would, whatever they cost."""
+        cost = self.refused_from(error)
+        return cost is not None and cost <= LEAST_COST
 
     def _refusal(
         self, priority: Priority, spare_s: float, weigh: Weigh

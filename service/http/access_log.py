@@ -24,6 +24,10 @@ VARYING = frozenset(("request_id", "items", "duration_ms", "trace_id"))
 MOST_FORMS = 1024
 
 
+# All that many requests have in common: the first fields of `Access`.
+Steady = tuple[str, str, bytes, int, Outcome, str, str]
+
+
 class Access(NamedTuple):
     """A request that has come to its end, without its body. `began_s` is of the monotonic clock.
 
@@ -44,7 +48,7 @@ class Access(NamedTuple):
     seconds: float
 
     @property
-    def steady(self) -> tuple[Any, ...]:
+    def steady(self) -> Steady:
         """All that many requests have in common."""
         return self[:7]
 
@@ -84,6 +88,23 @@ class Access(NamedTuple):
             fields["trace_id"] = self.trace_id
         return fields
 
+    def attributes(self) -> dict[str, str | int]:
+        """What its span tells, by OpenTelemetry's names where there is one."""
+        found: dict[str, str | int] = {
+            "http.request.method": self.method,
+            "http.route": self.endpoint,
+            "http.response.status_code": self.status,
+            "slipway.outcome": self.outcome,
+            "slipway.request_id": self.request_id.decode(),
+        }
+        if self.model:
+            found |= {
+                "slipway.model": self.model,
+                "slipway.version": self.version,
+                "slipway.items": self.items,
+            }
+        return found
+
 
 class AccessLog(Protocol):
     """Takes note of every request that came to its end."""
@@ -116,7 +137,7 @@ class JsonAccess:
         self._stream = stream
         self._always = always or {}  # fields of every line
         self._notes: list[Access] = []
-        self._forms: dict[tuple[Any, ...], bytes] = {}
+        self._forms: dict[Steady, bytes] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._second = 0
         self._second_text = b""

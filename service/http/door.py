@@ -5,9 +5,9 @@ from functools import partial
 
 from model_zoo.manifest import Task
 from service.errors import ServiceError
-from service.http.edge import Refused
 from service.http.exchange import Asked
 from service.http.schemas import ON_LOOP_BYTES, text_alone
+from service.http.turning_away import Refused
 from service.repository.live import ServedModel
 from service.repository.models import Models
 from service.tasks.base import TranslationText

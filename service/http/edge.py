@@ -11,54 +11,22 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import Cancelled, NotReady, ServiceError
+from service.errors import Cancelled, NotReady
 from service.http.access_log import Access, AccessLog, NoAccessLog
 from service.http.asgi import AsgiExchange
-from service.http.errors import PROBLEM_JSON, Problem, Refusal, problem_of
-from service.http.exchange import UNROUTED, Asked, Exchange, new_request_id
+from service.http.errors import PROBLEM_JSON, Problem, problem_of
+from service.http.exchange import UNROUTED, Exchange
 from service.http.limits import Limits, check_head
+from service.http.turning_away import Door, TurningAway
 from service.metrics import Metrics
 from service.tracing.current import RequestTrace, RequestTracer, served
 
 # To the JSON of a 200, or None where it told its answer in events. May run outside of any task, so
 # it may await futures and nothing that asks for the current task, as `asyncio.timeout` does.
 Endpoint = Callable[[Exchange], Awaitable[bytes | None]]
-
-
-def _once(body: bytes) -> bool:
-    return False
-
-
-class Refused(NamedTuple):
-    """Why a door refuses a request, and which model would do so.
-
-    `again` tells whether the next one who asks the same, with this body, is refused for it, too;
-    where it says so, that one is counted like the first.
-    """
-
-    error: ServiceError | Refusal
-    model: str = ""
-    version: str = ""
-    again: Callable[[bytes], bool] = _once
-
-
-# Whether a request is refused before its body is read; the bytes of that are None where they came
-# in pieces.
-Door = Callable[[Asked, bytes | None], Refused | None]
-
-
-class TurnedAway(NamedTuple):
-    """The whole answer to a request that a door refused."""
-
-    status: int
-    request_id: bytes
-    lines: bytes
-    body: bytes
-    keep_alive: bool = True
 
 
 log = logging.getLogger("slipway.http")
@@ -95,7 +63,7 @@ class Edge:
         watching = watching or Watching()
         self._access_log = watching.access_log
         self._tracer = watching.tracer
-        self._told: tuple[BaseException, Problem] | None = None
+        self.turning_away = TurningAway(metrics, watching.access_log, watching.tracer)
         self.direct = direct
         self.doors = doors or {}
         self.limits = limits
@@ -158,41 +126,9 @@ class Edge:
                 exchange.method, exchange.headers.get(b"traceparent")
             )
 
-    def turn_away(
-        self, refused: Refused, path: str, raw_path: bytes, began_s: float, method: str = "POST"
-    ) -> TurnedAway:
-        """The answer to a request that is over as soon as it is there: no exchange, nothing to
-        await.
-
-        Under overload there are more of these than of all others.
-        """
-        self._metrics.request_began()
-        trace = self._tracer.begin(method, None) if self._tracer is not None else None
-        problem = self._problem_of(refused.error)
-        request_id = new_request_id()
-        lines = problem.lines
-        if trace is not None:
-            lines += b"traceparent: %b\r\n" % trace.traceparent
-        access = Access(  # by place, which takes half as long as by name
-            method,
-            path,
-            raw_path,
-            problem.status,
-            problem.outcome,
-            refused.model,
-            refused.version,
-            request_id,
-            0,
-            trace.trace_id if trace is not None else "",
-            began_s,
-            time.monotonic() - began_s,
-        )
-        self._note(access, trace)
-        return TurnedAway(problem.status, request_id, lines, problem.body(request_id))
-
     def judge(self, exchange: Exchange, error: BaseException) -> Problem:
         """The problem that this error is to the client, its outcome and status noted."""
-        problem = self._problem_of(error)
+        problem = problem_of(error)
         if problem.is_our_mistake:
             _log_mistake(exchange, error)
         exchange.outcome = problem.outcome
@@ -214,15 +150,7 @@ class Edge:
         )
         self._access_log.note(access)
         if trace is not None:
-            trace.ended(**_attributes(access))
-
-    def _problem_of(self, error: BaseException) -> Problem:
-        if self._told is not None and self._told[0] is error:
-            return self._told[1]  # a refusal that another one was told, too
-        problem = problem_of(error)
-        # one that was raised would keep its frames alive
-        self._told = (error, problem) if error.__traceback__ is None else None
-        return problem
+            trace.ended(**access.attributes())
 
 
 def stopped() -> NotReady:
@@ -243,24 +171,6 @@ async def _send_problem(exchange: AsgiExchange, problem: Problem) -> None:
         {"type": "http.response.start", "status": problem.status, "headers": headers}
     )
     await exchange.send({"type": "http.response.body", "body": body})
-
-
-def _attributes(access: Access) -> dict[str, str | int]:
-    """What the span of a request tells, by OpenTelemetry's names where there is one."""
-    found: dict[str, str | int] = {
-        "http.request.method": access.method,
-        "http.route": access.endpoint,
-        "http.response.status_code": access.status,
-        "slipway.outcome": access.outcome,
-        "slipway.request_id": access.request_id.decode(),
-    }
-    if access.model:
-        found |= {
-            "slipway.model": access.model,
-            "slipway.version": access.version,
-            "slipway.items": access.items,
-        }
-    return found
 
 
 def _log_mistake(exchange: Exchange, error: BaseException) -> None:

@@ -94,10 +94,11 @@ class Problem:
 
     def body(self, request_id: bytes) -> bytes:
         """The problem as RFC 9457 JSON; the id has nothing that JSON would write another way."""
-        return b'%b%b"}' % (self._before_id, request_id)
+        return b'%b%b"}' % (self.before_id, request_id)
 
     @cached_property
-    def _before_id(self) -> bytes:
+    def before_id(self) -> bytes:
+        """The beginning of `body`, up to the id."""
         told = {
             "type": self.type,
             "title": self.title,

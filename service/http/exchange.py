@@ -35,6 +35,7 @@ Fields = Sequence[tuple[bytes, bytes]]  # of a head; the names in small letters
 # Unique in this process by the number and between processes by the prefix; far cheaper than a UUID.
 _number = count(1)
 _prefix = os.urandom(6).hex().encode()
+OWN_ID_BYTES = 25
 
 
 class Asked(NamedTuple):
@@ -46,8 +47,8 @@ class Asked(NamedTuple):
 
 
 def new_request_id() -> bytes:
-    """For a request that brought none."""
-    return b"%b-%x" % (_prefix, next(_number))
+    """For a request that brought none; of `OWN_ID_BYTES`, as every one."""
+    return b"%b-%012x" % (_prefix, next(_number))
 
 
 class Exchange(ABC):

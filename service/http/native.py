@@ -10,7 +10,6 @@ import orjson
 from model_zoo.manifest import Task
 from service.errors import InvalidInput, PayloadTooLarge
 from service.http.door import ModelDoor
-from service.http.edge import Door
 from service.http.exchange import Exchange, event_of
 from service.http.image_bodies import read_images
 from service.http.results import answer, image_result, sentiment_result, translate_result
@@ -22,6 +21,7 @@ from service.http.schemas import (
     parse_fields,
     parse_json,
 )
+from service.http.turning_away import Door
 from service.predictor import Progress, predict
 from service.repository.live import ServedModel
 from service.repository.models import Models

@@ -16,10 +16,10 @@ from uvicorn.server import ServerState
 
 from service.errors import InvalidInput, ServiceError
 from service.http.acceptor import Acceptor
-from service.http.answers import AnswerWriter, StandingHeaders
+from service.http.answers import AnswerWriter, StandingHeaders, problem_form
 from service.http.asgi import SCOPE_KEY, AsgiExchange
 from service.http.direct import DirectExchange
-from service.http.edge import Edge, Refused, TurnedAway
+from service.http.edge import Edge
 from service.http.errors import Refusal, problem_of
 from service.http.exchange import UNROUTED, new_request_id
 from service.http.heads import Heads, KnownHead
@@ -28,6 +28,7 @@ from service.http.neighbours import SharedPortProtocol
 from service.http.parsing import ReadingProtocol
 from service.http.routes import DirectRoute, direct_routes
 from service.http.standstill import Standstill
+from service.http.turning_away import Refused
 
 SWEEP_S = 1.0
 LINGER_S = 0.2
@@ -50,6 +51,7 @@ class HeadLimitProtocol(ReadingProtocol, SharedPortProtocol):
     server_leaves = False
     routes: Mapping[bytes, DirectRoute] = {}
     heads: Heads
+    standing_headers: StandingHeaders
     answers: AnswerWriter
     acceptor: Acceptor | None = None
 
@@ -70,7 +72,11 @@ class HeadLimitProtocol(ReadingProtocol, SharedPortProtocol):
         super().connection_made(transport)
         self.tell_neighbours()
         self.answers = AnswerWriter(
-            transport, self.flow, StandingHeaders(self.server_state), self.on_response_complete
+            transport,
+            self.flow,
+            self.standing_headers,
+            self.server_state,
+            self.on_response_complete,
         )
         self.standstill = Standstill()
         if self.owes_nothing:
@@ -117,9 +123,13 @@ class HeadLimitProtocol(ReadingProtocol, SharedPortProtocol):
     def _take_known(self, known: KnownHead, body: bytes) -> None:
         self.head_began_s = self.idle_since_s = None
         route, asked = known.route, known.asked
+        began_s = time.monotonic()
         turned = route.turn_away(asked, body)
         if turned is not None:
-            self.answers.whole(turned, turned.lines, turned.body)
+            answer = turned.answer(self._always, began_s)
+            if not self.transport.is_closing():
+                self.transport.write(answer)
+            self.on_response_complete()
             return
         exchange = DirectExchange(
             route, self.answers, asked.query_string, known.fields, keep_alive=True
@@ -323,12 +333,20 @@ class HeadLimitProtocol(ReadingProtocol, SharedPortProtocol):
         if self.transport.is_closing():
             return
         if self.edge is None or not self.inside:  # who sent nothing made no request
-            problem, name = problem_of(error), new_request_id()
-            turned = TurnedAway(problem.status, name, problem.lines, problem.body(name))
+            name = new_request_id()
+            form = problem_form(problem_of(error), self._always, keep_alive=False)
+            answer = form % (b"", name, name)
         else:
-            began_s = time.monotonic()
-            turned = self.edge.turn_away(Refused(error), UNROUTED, b"", began_s, method="-")
-        self.answers.whole(turned._replace(keep_alive=False), turned.lines, turned.body)
+            turning_away, began_s = self.edge.turning_away, time.monotonic()
+            turned = turning_away.by(Refused(error), UNROUTED, b"", method="-", keep_alive=False)
+            answer = turned.answer(self._always, began_s)
+        self.transport.write(answer)
+        self.transport.close()
+        self.on_response_complete()
+
+    @property
+    def _always(self) -> bytes:
+        return self.standing_headers.lines(self.server_state)
 
 
 async def end_late(state: ServerState) -> None:
@@ -349,5 +367,6 @@ def protocol_with(head_s: float, edge: Edge | None = None) -> type[HeadLimitProt
         "limits": Limits() if edge is None else edge.limits,
         "routes": {} if edge is None else direct_routes(edge),
         "heads": Heads(),
+        "standing_headers": StandingHeaders(),
     }
     return type("BoundHeadLimitProtocol", (HeadLimitProtocol,), namespace)

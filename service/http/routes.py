@@ -1,11 +1,11 @@
 """The paths whose POST requests go the short way."""
 
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from service.http.edge import Door, Edge, Endpoint, Refused, TurnedAway
+from service.http.edge import Edge, Endpoint
 from service.http.exchange import Asked
+from service.http.turning_away import Door, Refused, TurnedAway
 
 
 class Standing(NamedTuple):
@@ -13,6 +13,7 @@ class Standing(NamedTuple):
 
     asked: Asked
     refused: Refused
+    told: TurnedAway
 
 
 @dataclass(slots=True)
@@ -27,20 +28,19 @@ class DirectRoute:
     standing: Standing | None = None
 
     def turn_away(self, asked: Asked, body: bytes) -> TurnedAway | None:
-        """The answer to a whole request that the door refuses, which is noted; None to go on."""
+        """The answer to a whole request that the door refuses; None to go on."""
         if self.door is None:
             return None
-        began_s = time.monotonic()
         standing = self.standing
-        refused: Refused | None
         if standing is not None and standing.asked is asked and standing.refused.again(body):
-            refused = standing.refused
-        else:
-            refused = self.door(asked, body)
-            self.standing = None if refused is None else Standing(asked, refused)
+            return standing.told
+        refused = self.door(asked, body)
         if refused is None:
+            self.standing = None
             return None
-        return self.edge.turn_away(refused, self.path, self.raw_path, began_s)
+        told = self.edge.turning_away.by(refused, self.path, self.raw_path)
+        self.standing = Standing(asked, refused, told)
+        return told
 
 
 def direct_routes(edge: Edge) -> dict[bytes, DirectRoute]:

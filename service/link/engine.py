@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ class EngineEnd:
         self._alone = asyncio.Event()
         self._alone.set()
         self._fronts: set[_Front] = set()
+        self._shut: dict[tuple[str, int], set[_Front]] = {}
 
     async def serve(self) -> None:
         """Answer until `stop`, then until the last front end has gone, `drain_s` at most."""
@@ -106,9 +108,21 @@ class EngineEnd:
                 return live
         return None
 
+    def shut(self, live: ServedModel, front: _Front) -> None:
+        """This one was told that all who ask the same are refused."""
+        self._shut.setdefault(_key(live), set()).add(front)
+
+    def changed(self, live: ServedModel) -> None:
+        """Somebody has left: whoever comes next may be let in."""
+        key = _key(live)
+        for front in self._shut.pop(key, ()):
+            front.link.send(["opened", *key])
+
     def forget(self, front: _Front) -> None:
         """This one has gone."""
         self._fronts.discard(front)
+        for fronts in self._shut.values():
+            fronts.discard(front)
         if not self._fronts:
             self._alone.set()
 
@@ -133,7 +147,10 @@ class _Front:
     def _took(self, message: Message, payload: Payload) -> None:
         kind, call, *values = message
         if kind == "ask":
-            answering = self._answer(self._read(call, payload, *values))
+            ask = self._read(call, payload, *values)
+            if ask.live is not None and len(ask.parts) == 1 and self._refuses(ask, ask.live):
+                return
+            answering = self._answer(ask)
             task = self._running[call] = asyncio.get_running_loop().create_task(answering)
             task.add_done_callback(lambda _: self._running.pop(call))
         elif kind == "leave":
@@ -180,6 +197,18 @@ class _Front:
             ),
         )
 
+    def _refuses(self, ask: Ask, live: ServedModel) -> bool:
+        """Whether this one is refused at the door; then the front end need not send others."""
+        spare_s = ask.deadline_s - time.monotonic()
+        error = live.batcher.refusal(ask.priority, spare_s, lambda: ask.costs[0])
+        if error is None:
+            return False
+        cost = live.batcher.refused_from(error)
+        self.link.send(["refused", ask.call, pack_error(error), cost, spare_s])
+        if cost is not None:
+            self._end.shut(live, self)
+        return True
+
     async def _answer(self, ask: Ask) -> None:
         served.set(ask.asked_for)  # for this task alone
 
@@ -202,11 +231,18 @@ class _Front:
         except Exception as error:
             log.error("unexpected error", exc_info=error)
             self.link.send(["refused", ask.call, pack_error(error)])
+        finally:
+            if ask.live is not None:
+                self._end.changed(ask.live)
 
     def _lost(self) -> None:
         for task in tuple(self._running.values()):
             task.cancel()
         self._end.forget(self)
+
+
+def _key(live: ServedModel) -> tuple[str, int]:
+    return live.name, int(live.version)
 
 
 def _bind(path: Path) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -15,6 +16,7 @@ from model_zoo.manifest import Manifest, Precision
 from service.batching.batcher import Progress
 from service.batching.policy import Priority
 from service.errors import DeadlineExceeded, NotReady, ServiceError
+from service.link.doors import EngineDoor
 from service.link.frames import Link, Message, Payload
 from service.link.wire import pack_part, unpack_answer, unpack_error
 from service.repository.models import BrokenModel
@@ -50,6 +52,8 @@ class _Call:
     answer: asyncio.Future[Any]
     manifest: Manifest | None = None
     on_progress: Progress | None = None
+    told: Told | None = None
+    priority: Priority = "interactive"
 
 
 class EngineLink:
@@ -71,6 +75,7 @@ class EngineLink:
         self._lost = asyncio.Event()
         self._numbers = count(1)
         self._calls: dict[int, _Call] = {}
+        self._doors: defaultdict[tuple[str, int], EngineDoor] = defaultdict(EngineDoor)
 
     async def keep(self) -> None:
         """Connect, and again whenever the link is lost; run it as a task."""
@@ -101,6 +106,10 @@ class EngineLink:
         """How many calls wait for the engine."""
         return len(self._calls)
 
+    def door(self, name: str, version: int) -> EngineDoor:
+        """That of this model; there is one as soon as somebody asks for it."""
+        return self._doors[name, version]
+
     async def ask(
         self,
         told: Told,
@@ -114,10 +123,10 @@ class EngineLink:
     ) -> list[Any]:
         """As `Batcher.submit_each`, in the engine. Raises EngineAway without one."""
         packed = [pack_part(part) for part in parts]
-        request = served.get()
+        loop, request = asyncio.get_running_loop(), served.get()
         trace = request.trace if request is not None else None
         answers: list[Any] = await self._call(
-            _Call(asyncio.get_running_loop().create_future(), manifest, on_progress),
+            _Call(loop.create_future(), manifest, on_progress, told, priority),
             deadline_s,
             "ask",
             [
@@ -171,6 +180,9 @@ class EngineLink:
                 [BrokenModel(*of_model) for of_model in broken],
             )
             return
+        if kind == "opened":
+            self.door(*values).open()
+            return
         number, *rest = values
         call = self._calls.get(number)
         if call is None or call.answer.done():  # its client has left meanwhile
@@ -180,11 +192,20 @@ class EngineLink:
             return
         del self._calls[number]
         if kind == "refused":
-            call.answer.set_exception(unpack_error(rest[0]))
+            self._refused(call, *rest)
         elif call.manifest is None:
             call.answer.set_result(rest[0])
         else:
             call.answer.set_result([unpack_answer(found, call.manifest) for found in rest[0]])
+
+    def _refused(
+        self, call: _Call, packed: list[Any], cost: int | None = None, spare_s: float = 0.0
+    ) -> None:
+        call.answer.set_exception(unpack_error(packed))
+        if cost is not None and call.told is not None:
+            door = self.door(call.told.name, call.told.version)
+            # another one: the first will be raised, and keep the frames of its request alive
+            door.shut(call.priority, unpack_error(packed), cost, spare_s)
 
     def _progressed(self, call: _Call, place: int, told: Any) -> None:
         if call.on_progress is not None and call.manifest is not None:
@@ -192,6 +213,8 @@ class EngineLink:
 
     def _lose(self) -> None:
         self._link = None
+        for door in self._doors.values():
+            door.open()
         for call in self._calls.values():
             _fail(call.answer, EngineAway(LOST))
         self._lost.set()

@@ -14,8 +14,9 @@ from model_zoo.catalog import Catalog
 from model_zoo.manifest import Manifest
 from service.batching.batcher import Progress
 from service.batching.policy import Priority
-from service.batching.reception import Weigh
+from service.batching.reception import LEAST_COST, Weigh
 from service.errors import ServiceError
+from service.link.doors import EngineDoor
 from service.link.front import EngineAway, EngineLink, Told
 from service.link.preparing import Preparing
 from service.metrics import Metrics, ModelMetrics
@@ -34,7 +35,7 @@ CHANGED = "A front end cannot read its files, which the engine could; the log sa
 class RemoteQueue:
     """The queue of one model in the engine; see `Queue`.
 
-    Nothing is refused before it is read here: only the engine knows what waits.
+    Only the engine knows what waits: refused is who asks for as much as one whom it has refused.
     """
 
     engine: EngineLink
@@ -85,14 +86,29 @@ class RemoteQueue:
         return answers
 
     def refusal(
-        self, priority: Priority, spare_s: float, weigh: Weigh = lambda: 0
+        self, priority: Priority, spare_s: float, weigh: Weigh = lambda: LEAST_COST
     ) -> ServiceError | None:
         """See `Queue`."""
-        return None
+        error = self._door.refusal(priority, spare_s, weigh)
+        if error is not None:
+            self.metrics.items_ended("shed", 1)
+        return error
 
     def refuses_again(self, error: ServiceError) -> bool:
         """See `Queue`."""
-        return False
+        cost = self.refused_from(error)
+        stands = cost is not None and cost <= LEAST_COST
+        if stands:
+            self.metrics.items_ended("shed", 1)
+        return stands
+
+    def refused_from(self, error: ServiceError) -> int | None:
+        """See `Queue`."""
+        return self._door.refused_from(error)
+
+    @property
+    def _door(self) -> EngineDoor:
+        return self.engine.door(self.told.name, self.told.version)
 
 
 class RemoteModels:

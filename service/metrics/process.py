@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, disable_creat
 from prometheus_client.exposition import choose_encoder
 
 from service.metrics.model import ModelFamilies, ModelMetrics
-from service.metrics.requests import RequestFamilies
+from service.metrics.requests import RequestFamilies, RequestKind
 from service.metrics.resources import Resources
 from service.metrics.series import Maker
 from service.metrics.words import UNKNOWN, Outcome
@@ -77,6 +77,10 @@ class Metrics:
         where a request has no model. `trace_id` becomes an exemplar of the duration.
         """
         self._requests.ended(endpoint, model, version, outcome, seconds, trace_id)
+
+    def request_over(self, kind: RequestKind, seconds: float, trace_id: str = "") -> None:
+        """A request came and was over at once, without a beginning; see `request_ended`."""
+        self._requests.over(kind, seconds, trace_id)
 
     def model(self, name: str, version: int | str) -> ModelMetrics:
         """The series of one loaded model; the same object for the same name and version."""

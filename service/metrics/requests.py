@@ -12,7 +12,8 @@ from service.metrics.words import Outcome
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
-Kind = tuple[str, str, str, Outcome]  # of request: endpoint, model, version, and how it ended
+# of request: endpoint, model, version, and how it ended
+RequestKind = tuple[str, str, str, Outcome]
 
 
 class RequestFamilies:
@@ -25,7 +26,7 @@ class RequestFamilies:
 
     def __init__(self, make: Maker, labels_of: Callable[[str, str], tuple[str, str]]) -> None:
         self._labels_of = labels_of
-        self._notes: list[tuple[Kind, float, str]] = []
+        self._notes: list[tuple[RequestKind, float, str]] = []
         self._settle = make.noted(self._count)
         self._total = make.counter(
             "requests", "Requests by how they ended.", "endpoint", "model", "version", "outcome"
@@ -58,12 +59,16 @@ class RequestFamilies:
     ) -> None:
         """One fewer is in flight; `trace_id` is where somebody can see what took so long."""
         self._ended += 1
-        self._notes.append(((endpoint, model, version, outcome), seconds, trace_id))
+        self.over((endpoint, model, version, outcome), seconds, trace_id)
+
+    def over(self, kind: RequestKind, seconds: float, trace_id: str = "") -> None:
+        """One came and was over at once; see `ended`."""
+        self._notes.append((kind, seconds, trace_id))
         if len(self._notes) >= MOST:
             self._settle()
 
     def _count(self) -> None:
-        alike: dict[Kind, list[tuple[float, str]]] = {}
+        alike: dict[RequestKind, list[tuple[float, str]]] = {}
         for kind, seconds, trace_id in taken(self._notes):
             alike.setdefault(kind, []).append((seconds, trace_id))
         for kind, ended in alike.items():
@@ -73,7 +78,7 @@ class RequestFamilies:
                 exemplar = {"trace_id": trace_id} if trace_id else None
                 Histogram.observe(durations, seconds, exemplar)
 
-    def _children(self, kind: Kind) -> tuple[Counter, Histogram]:
+    def _children(self, kind: RequestKind) -> tuple[Counter, Histogram]:
         endpoint, model, version, outcome = kind
         model, version = self._labels_of(model, version)
         total = self._total.labels(endpoint, model, version, outcome)

@@ -117,6 +117,10 @@ class Queue(Protocol):
         """See `Batcher.refuses_again`."""
         ...
 
+    def refused_from(self, error: ServiceError) -> int | None:
+        """See `Batcher.refused_from`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:

@@ -9,12 +9,13 @@ from starlette.types import Receive, Scope, Send
 
 from service.errors import InvalidInput, Overloaded, ServiceError
 from service.http.direct import DirectExchange
-from service.http.edge import Edge, Refused, Watching
+from service.http.edge import Edge, Watching
 from service.http.exchange import Asked, Exchange, event_of
 from service.http.limits import Limits
 from service.http.neighbours import Neighbours
 from service.http.protocol import HeadLimitProtocol
 from service.http.server import HttpServer, listen, make_server
+from service.http.turning_away import Refused
 from service.metrics import Metrics
 
 LIMIT = 1000  # bytes of a body

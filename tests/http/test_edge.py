@@ -9,11 +9,9 @@ from prometheus_client import CollectorRegistry
 
 from service.errors import InferenceFailed, InvalidInput, NotReady, Overloaded
 from service.http.answers import AnswerWriter
-from service.http.direct import DirectExchange
 from service.http.edge import Edge, Endpoint
 from service.http.exchange import Exchange
 from service.http.limits import Limits
-from service.http.routes import DirectRoute
 from service.metrics import Metrics
 from tests.http.asgi import Conversation
 
@@ -272,30 +270,3 @@ async def test_every_request_ends_in_exactly_one_outcome() -> None:
     assert sum(bench.count(outcome) for outcome in outcomes) == 7
     assert bench.count("ok") == 2
     assert bench.in_flight == 0
-
-
-def an_exchange(edge: Edge) -> DirectExchange:
-    return DirectExchange(
-        DirectRoute(edge, "/", b"/", echo), NO_ANSWERS, b"", WITH_BODY, keep_alive=True
-    )
-
-
-def test_an_error_that_several_are_told_is_put_into_words_once() -> None:
-    bench, full = Bench(echo), Overloaded("Full.", 7.0)
-    exchange = an_exchange(bench.edge)
-    first = bench.edge.judge(exchange, full)
-    assert bench.edge.judge(exchange, full) is first
-    other = bench.edge.judge(exchange, Overloaded("Full.", 7.0))
-    assert other == first
-    assert other is not first
-    assert (exchange.status, exchange.outcome) == (429, "shed")
-
-
-def test_an_error_that_was_raised_is_not_kept() -> None:
-    bench = Bench(echo)
-    exchange = an_exchange(bench.edge)
-    raised = Overloaded("Full.", 7.0)
-    with pytest.raises(Overloaded):
-        raise raised
-    before = bench.edge.judge(exchange, raised)
-    assert bench.edge.judge(exchange, raised) is not before

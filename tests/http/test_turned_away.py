@@ -78,6 +78,17 @@ async def test_a_known_head_changes_nothing(
     assert watched.waiting == []
 
 
+async def test_a_connection_whose_known_head_was_refused_is_idle(
+    site: Site, client: Client
+) -> None:
+    site.closed = Overloaded("Full.", 7.0)
+    for _ in range(2):
+        client.send("/wait", b"ping")
+        await client.read()
+    assert site.connection.idle_since_s is not None
+    assert site.connection.server_state.total_requests == 2
+
+
 async def test_a_door_hears_what_a_known_head_asks(site: Site, client: Client) -> None:
     site.closed = Overloaded("Full.", 7.0)
     for body in (b"one", b"two"):

@@ -42,9 +42,13 @@ class Held:
 
 @dataclass(eq=False)
 class FakeQueue:
-    """Holds every call until the test answers it."""
+    """Holds every call until the test answers it, unless it is `refusing`, to all who cost as much
+    as `cost`; remembers what its door was asked."""
 
     most_parts: int = 7
+    refusing: ServiceError | None = None
+    cost: int | None = 1
+    doors: list[tuple[Priority, float, int]] = field(default_factory=list)
     calls: list[Held] = field(default_factory=list)
     left: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,11 +82,18 @@ class FakeQueue:
             self.news.set()
             raise
 
-    def refusal(self, *asked: Any) -> None:
-        return None
+    def refusal(
+        self, priority: Priority, spare_s: float, weigh: Callable[[], int] = lambda: 0
+    ) -> ServiceError | None:
+        if self.refusing is not None:
+            self.doors.append((priority, spare_s, weigh()))
+        return self.refusing
 
     def refuses_again(self, error: ServiceError) -> bool:
         return False
+
+    def refused_from(self, error: ServiceError) -> int | None:
+        return self.cost
 
     async def holds(self, count: int) -> Sequence[Held]:
         """So many calls have come."""
