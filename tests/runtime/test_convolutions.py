@@ -17,6 +17,8 @@ from tests.runtime.tiny_models import image_graph, image_manifest, images
 
 DEEP, SHALLOW = 64, 16  # channels; with kernels of 3 x 3, sums of 576 and 144 products
 SIDE = 6
+# Without VNNI two products are added in 16 bits: 2 * 255 * 64 is the most that two may have.
+LEAST, MOST = -63, 64
 
 
 class Quantized(GraphBuilder):
@@ -30,9 +32,9 @@ class Quantized(GraphBuilder):
         self.scale = self.constant(0.02)
         self.middle = self.constant(128, np.uint8)
 
-    def weights(self, *, groups: int = 1, least: int = -127) -> str:
+    def weights(self, *, groups: int = 1, least: int = LEAST) -> str:
         shape = (self.channels, self.channels // groups, 3, 3)
-        values = self.random.integers(-127, 128, shape)
+        values = self.random.integers(LEAST, MOST + 1, shape)
         values.flat[0] = least
         return self.constant(values, np.int8)
 
@@ -164,7 +166,7 @@ def with_a_zero_point_in_bytes() -> Quantized:
 
 def with_weights_above_zero() -> Quantized:
     graph = Quantized()
-    values = graph.random.integers(1, 128, (DEEP, DEEP, 3, 3))
+    values = graph.random.integers(1, MOST + 1, (DEEP, DEEP, 3, 3))
     graph.quantized(graph.constant(values, np.uint8), graph.constant([0] * DEEP, np.uint8))
     return graph
 
