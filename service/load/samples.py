@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +21,17 @@ class Samples:
     sent_s: array[float] = field(default_factory=lambda: array("d"))
     done_s: array[float] = field(default_factory=lambda: array("d"))
     status: array[int] = field(default_factory=lambda: array("h"))
+
+    @classmethod
+    def together(cls, runs: Iterable[Samples]) -> Samples:
+        """Those of several runs, one run after another."""
+        both = cls()
+        for run in runs:
+            both.intended_s.extend(run.intended_s)
+            both.sent_s.extend(run.sent_s)
+            both.done_s.extend(run.done_s)
+            both.status.extend(run.status)
+        return both
 
     def add(self, intended_s: float, sent_s: float, done_s: float, status: int) -> None:
         """One request is over."""

@@ -67,9 +67,11 @@ def feelings(count: int, seed: int = 0) -> list[str]:
 
 
 def captions(count: int, seed: int = 0) -> list[str]:
-    """Different English sentences to translate."""
+    """Different English sentences to translate, the first as long as the last."""
     draw = random.Random(seed)
-    return _different(count, lambda _: caption(draw))
+    found = _different(count, lambda _: caption(draw))
+    draw.shuffle(found)  # there are fewer short ones, and those come early
+    return found
 
 
 def _different(count: int, make: Callable[[int], str]) -> list[str]:

@@ -78,6 +78,12 @@ def test_made_up_captions_are_one_sentence_of_mixed_length() -> None:
     assert len(set(texts)) == 500
 
 
+def test_the_first_captions_are_as_long_as_the_last() -> None:
+    lengths = [len(text) for text in captions(4096)]
+    assert statistics.mean(lengths[:1024]) == pytest.approx(statistics.mean(lengths), rel=0.02)
+    assert statistics.mean(lengths[-1024:]) == pytest.approx(statistics.mean(lengths), rel=0.02)
+
+
 def test_texts_come_from_files_line_by_line(tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("One.\n\nTwo.\n")
     sent = native_requests(TARGET, "sentiment", data=[tmp_path], model="my-model")

@@ -49,3 +49,10 @@ def test_the_lag_is_how_late_requests_left() -> None:
 )
 def test_a_percentile_is_a_value_that_was_seen(share: float, value: int) -> None:
     assert percentile(list(range(1, 11)), share) == value
+
+
+def test_runs_can_be_told_together() -> None:
+    both = Samples.together([seen((0.1, 200), (0.2, 429)), seen((0.3, 504))])
+    assert list(both.status) == [200, 429, 504]
+    assert both.latencies_s(200, 429, 504) == pytest.approx([0.1, 0.2, 0.3])
+    assert both.lags_s() == pytest.approx([0.001] * 3)
