@@ -21,6 +21,7 @@ from service.fleet.connections import SharedConnections
 from service.fleet.seat import Seat
 from service.fleet.shared_log import SharedLog
 from service.fleet.siblings import Siblings
+from service.fleet.watchdog import tell_beats
 from service.http.access_log import AccessLog, JsonAccess, LoggedAccess, NoAccessLog
 from service.http.application import make_application
 from service.http.edge import Watching
@@ -183,6 +184,7 @@ class Service:
 
     def _announce(self, text: str) -> None:
         if self._seat is not None:
+            self._watch(tell_beats(self._seat))
             self._seat.tell("ready", text)
             return
         sys.stdout.write(text)

@@ -62,6 +62,7 @@ def _together(settings: Settings, count: int, shape: str) -> int:
             count,
             shape,
             lambda port, seat: _as_worker(settings, port, seat),
+            settings.watchdog_s,
         )
     except WorkersFailed as error:
         raise CommandFailed(str(error)) from error

@@ -8,16 +8,14 @@ that is idle.
 
 import array
 import asyncio
-import mmap
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 
 from service.fleet.seat import Seat
+from service.fleet.shared_numbers import shared_integers
 
 AWAY = 0  # what stands in a seat that takes no connections; else their number and one more
-SIZE = 4  # bytes of a number
 AT_ONCE = 64
 NOBODY = 1 << 30  # more connections than there can be
 LOOK_S = 0.25
@@ -29,7 +27,7 @@ class SharedConnections:
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
-        self._counts = _shared_numbers(seat)
+        self._counts = shared_integers(seat.folder / "connections", seat.count)
         self._counts[seat.number] = AWAY  # of one that died in this seat
         self._door = _socket()
         self._out = _socket()
@@ -116,12 +114,3 @@ def _socket() -> socket.socket:
     found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     found.setblocking(False)
     return found
-
-
-def _shared_numbers(seat: Seat) -> memoryview:
-    opened = os.open(seat.folder / "connections", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.ftruncate(opened, SIZE * seat.count)
-        return memoryview(mmap.mmap(opened, SIZE * seat.count)).cast("i")
-    finally:
-        os.close(opened)

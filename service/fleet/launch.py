@@ -18,12 +18,18 @@ FOLDERS = Path("/proc/self/fd")  # each open folder by its number, where there i
 
 
 def run_fleet(
-    host: str, port: int, count: int, shape: str, work: Callable[[int, Seat], int]
+    host: str,
+    port: int,
+    count: int,
+    shape: str,
+    work: Callable[[int, Seat], int],
+    watchdog_s: float = 0.0,
 ) -> int:
     """Run `work(port, seat)` in `count` processes until a signal; the exit code.
 
     `work` may listen on that port in every process; `shape` tells people what they
-    are. Raises WorkersFailed.
+    are. One whose event loop stands still for `watchdog_s` is replaced; 0: never. Raises
+    WorkersFailed.
     """
     with reserve(host, port) as reserved, private_folder() as folder:
         supervisor = Supervisor(
@@ -31,6 +37,7 @@ def run_fleet(
             count=count,
             folder=folder,
             announce=lambda text: _say(f"{text}  {shape}\n"),
+            watchdog_s=watchdog_s,
         )
         return supervisor.run()
 

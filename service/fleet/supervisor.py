@@ -3,6 +3,7 @@
 The process has one thread and has loaded no model, so that it can fork at any time.
 """
 
+import faulthandler
 import logging
 import os
 import selectors
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from service.fleet.seat import Seat
+from service.fleet.watchdog import Watchdog
 
 log = logging.getLogger("slipway.fleet")
 
@@ -42,6 +44,7 @@ class _Worker:
     ready_s: float | None = None
     deaths: int = 0  # in a row, all but the first soon after the start
     start_again_s: float | None = None
+    told_to_end: bool = False  # as it stands still
     words: list[str] = field(default_factory=list)
 
 
@@ -55,11 +58,13 @@ class Supervisor:
         count: int,
         folder: Path,
         announce: Callable[[str], None],
+        watchdog_s: float = 0.0,
     ) -> None:
         self._work = work
         self._folder = folder
         self._announce = announce
         self._workers = [_Worker(number) for number in range(count)]
+        self._watchdog = Watchdog(folder, count, watchdog_s)
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._leaving = False
@@ -92,14 +97,20 @@ class Supervisor:
                 self._hear(key.data)
         self._obey_signals()
         self._reap()
+        for number, silent_s in self._watchdog.look():
+            self._end_stuck(self._workers[number], silent_s)
         now_s = time.monotonic()
         for worker in self._workers:
             if self._may_start(worker) and now_s >= (worker.start_again_s or 0.0):
                 self._start(worker)
 
     def _pause_s(self) -> float | None:
-        due_s = [w.start_again_s for w in self._workers if w.start_again_s is not None]
-        return max(0.0, min(due_s) - time.monotonic()) if due_s and not self._leaving else None
+        now_s, until_look_s = time.monotonic(), self._watchdog.pause_s()
+        pauses_s = [] if until_look_s is None else [until_look_s]
+        if not self._leaving:
+            due_s = (worker.start_again_s for worker in self._workers)
+            pauses_s += [due - now_s for due in due_s if due is not None]
+        return max(0.0, min(pauses_s)) if pauses_s else None
 
     # Processes
 
@@ -111,7 +122,8 @@ class Supervisor:
         tries again later once all were ready."""
         replacement = worker.start_again_s is not None
         worker.start_again_s = None
-        worker.ready_s, worker.heard = None, b""
+        worker.ready_s, worker.heard, worker.told_to_end = None, b"", False
+        self._watchdog.forget(worker.number)
         try:
             self._give_birth(worker, replacement)
         except OSError as error:
@@ -158,6 +170,7 @@ class Supervisor:
         code = FAILED
         try:
             signal.set_wakeup_fd(-1)
+            faulthandler.enable()  # tells where it stood when it is aborted, or crashes
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             # Ctrl+C reaches all processes of a terminal; the supervisor passes it on.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -234,6 +247,20 @@ class Supervisor:
             "a worker died; a new one starts",
             extra={"worker": worker.number, "pid": pid, "exit_code": code, "pause_s": pause_s},
         )
+
+    def _end_stuck(self, worker: _Worker, silent_s: float) -> None:
+        """Abort it, so that it tells where it stood; kill it where even that does nothing."""
+        if not worker.pid:
+            return
+        if worker.told_to_end:
+            os.kill(worker.pid, signal.SIGKILL)
+            return
+        worker.told_to_end = True
+        log.error(
+            "a worker stands still and is ended",
+            extra={"worker": worker.number, "pid": worker.pid, "silent_s": round(silent_s, 1)},
+        )
+        os.kill(worker.pid, signal.SIGABRT)
 
     def _start_later(self, worker: _Worker, deaths: int) -> float:
         """Start one in this seat after a pause; how many seconds that is."""

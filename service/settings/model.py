@@ -94,6 +94,9 @@ class Settings(BaseModel):
     min_image_side: int = count(1, "pixels of the shorter side of an image")
     max_text_characters: int = count(32_000, "characters of one text")
     body_timeout_s: float = timeout(30.0, "time for a request body to arrive, then 408")
+    watchdog_s: float = seconds(
+        30.0, "with several processes: replace one whose event loop stands still so long; 0: never"
+    )
     log_level: LogLevel = setting("info", "what is written to the log")
     log_format: LogFormat = setting("auto", "form of the log; auto: text on a terminal, else JSON")
     tracing_endpoint: str = setting(

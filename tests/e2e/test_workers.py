@@ -132,6 +132,25 @@ def wait_for(server: Server, ready: bool) -> None:
         pass
 
 
+def test_a_worker_that_stands_still_is_replaced(tmp_path: Path, tiny_models: Path) -> None:
+    options = ("--models", str(tiny_models), "--workers", str(WORKERS), "--watchdog-s", "5")
+    with running(tmp_path / "home", *options) as fleet:
+        assert ask(fleet, 2) == [200] * 2
+        stuck, other = workers(fleet)
+        stuck.suspend()
+        until_s = time.monotonic() + 40
+        while len(workers(fleet)) < WORKERS or stuck in workers(fleet):
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
+        wait_for(fleet, ready=True)
+        assert other in workers(fleet)
+        assert ask(fleet, 12) == [200] * 12
+        log = [orjson.loads(line) for line in fleet.log.read_text().splitlines()]
+        (line,) = [line for line in log if line["message"] == "a worker stands still and is ended"]
+        assert (line["pid"], line["level"]) == (stuck.pid, "error")
+        assert fleet.stop() == 0
+
+
 def test_a_worker_that_dies_costs_only_what_it_had_in_hand(fleet: Server) -> None:
     with Clients(fleet) as clients:
         while clients.answered < 20:

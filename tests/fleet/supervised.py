@@ -3,18 +3,25 @@
 supervised.py FOLDER SCRIPT   where SCRIPT names what the workers do
 """
 
+import asyncio
 import errno
 import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from service.fleet import watchdog
 from service.fleet.seat import Seat
 from service.fleet.supervisor import Supervisor, WorkersFailed
 from service.logs import configure_logging
+
+WATCHDOG_S = 1.2
+watchdog.BEAT_S = 0.1  # far less, however busy the machine is
 
 
 def main() -> int:
@@ -23,11 +30,32 @@ def main() -> int:
     os.fork = forking(script)
     try:
         return Supervisor(
-            lambda seat: work(seat, folder, script), count=2, folder=folder, announce=say
+            lambda seat: work(seat, folder, script),
+            count=2,
+            folder=folder,
+            announce=say,
+            watchdog_s=WATCHDOG_S if script.startswith("stuck") else 0.0,
         ).run()
     except WorkersFailed as error:
         say(f"failed: {error}")
         return 1
+
+
+async def beat(seat: Seat, script: str) -> None:
+    """Until the supervisor goes; the first in seat 0 stands still, the way that the script says."""
+    beating = asyncio.create_task(watchdog.tell_beats(seat))
+    await asyncio.sleep(0)
+    if seat.number == 0 and not seat.replacement:
+        if script == "stuck, stopped":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        stands_still()
+    asyncio.get_running_loop().add_reader(seat.lifeline, beating.cancel)
+    with suppress(asyncio.CancelledError):
+        await beating
+
+
+def stands_still() -> None:
+    time.sleep(60)
 
 
 def say(text: str) -> None:
@@ -45,6 +73,8 @@ def work(seat: Seat, folder: Path, script: str) -> int:
     if script == "short-lived" and seat.replacement:
         seat.tell("ready", "ready")
         return 1
+    if script.startswith("stuck") and seat.replacement:
+        time.sleep(1.5 * WATCHDOG_S)  # loading is no standing still
     leave = os.pipe()
     os.set_blocking(leave[1], False)
     signal.set_wakeup_fd(leave[1])
@@ -54,6 +84,9 @@ def work(seat: Seat, folder: Path, script: str) -> int:
     if script == "first hangs up" and seat.number == 0:
         os.close(seat.report)
         (folder / "hung.up").touch()
+    if script.startswith("stuck"):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        asyncio.run(beat(seat, script))
     if script != "stubborn":
         select.select([leave[0], seat.lifeline], [], [])
     while script == "stubborn":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,34 @@ def test_workers_do_not_outlive_their_supervisor(fleet: Fleet) -> None:
     fleet.said()
     fleet.process.kill()
     until(lambda: fleet.left(0) and fleet.left(1))
+
+
+@pytest.mark.parametrize("fleet", ["stuck, busy", "stuck, stopped"], indirect=True)
+def test_one_that_stands_still_is_ended_and_replaced(fleet: Fleet) -> None:
+    fleet.said()
+    first, other = fleet.pid(0), fleet.pid(1)
+    record = fleet.logged("a worker stands still and is ended")
+    assert (record["level"], record["worker"], record["pid"]) == ("error", 0, first)
+    assert record["silent_s"] >= 1.2
+    until(lambda: fleet.lives(0) == 2 and fleet.pid(0) != first)
+    assert fleet.pid(1) == other
+
+
+@pytest.mark.parametrize("fleet", ["stuck, busy"], indirect=True)
+def test_one_that_stood_still_tells_where(fleet: Fleet) -> None:
+    fleet.said()
+    fleet.logged("a worker stands still and is ended")
+    assert fleet.process.stderr is not None
+    before = list(takewhile(lambda line: "a worker died" not in line, fleet.process.stderr))
+    assert any("in stands_still" in line for line in before)
+    assert fleet.lives(1) == 1
+
+
+@pytest.mark.parametrize("fleet", ["stuck, stopped"], indirect=True)
+def test_one_that_stands_still_keeps_nobody_from_leaving(fleet: Fleet) -> None:
+    fleet.said()
+    fleet.process.send_signal(signal.SIGTERM)
+    assert fleet.wait() == 1, "it did not leave in good order"
 
 
 def test_a_port_that_somebody_has_is_refused() -> None:
