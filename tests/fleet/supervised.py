@@ -63,10 +63,17 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def note(path: Path, text: str) -> None:
+    """All at once, for a test that looks again and again."""
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_text(text)
+    new.rename(path)
+
+
 def work(seat: Seat, folder: Path, script: str) -> int:
     life = folder / f"{seat.number}.lives"
     lives = int(life.read_text()) + 1 if life.exists() else 1
-    life.write_text(str(lives))
+    note(life, str(lives))
     if script == "cannot" or (script == "only once" and seat.replacement):
         seat.tell("failed", f"worker {seat.number} has no model")
         return 1
@@ -79,7 +86,7 @@ def work(seat: Seat, folder: Path, script: str) -> int:
     os.set_blocking(leave[1], False)
     signal.set_wakeup_fd(leave[1])
     signal.signal(signal.SIGTERM, lambda number, frame: None)
-    (folder / f"{seat.number}.pid").write_text(str(os.getpid()))
+    note(folder / f"{seat.number}.pid", str(os.getpid()))
     seat.tell("ready", f"{'again ' if seat.replacement else ''}ready")
     if script == "first hangs up" and seat.number == 0:
         os.close(seat.report)

@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from blockbuster import BlockBuster
 
@@ -211,8 +212,11 @@ def test_one_that_stood_still_tells_where(fleet: Fleet) -> None:
 @pytest.mark.parametrize("fleet", ["stuck, stopped"], indirect=True)
 def test_one_that_stands_still_keeps_nobody_from_leaving(fleet: Fleet) -> None:
     fleet.said()
+    stuck = psutil.Process(fleet.pid(0))
+    until(lambda: stuck.status() == psutil.STATUS_STOPPED)
     fleet.process.send_signal(signal.SIGTERM)
-    assert fleet.wait() == 1, "it did not leave in good order"
+    fleet.wait()
+    assert not stuck.is_running()
 
 
 def test_a_port_that_somebody_has_is_refused() -> None:
