@@ -82,7 +82,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure every row.")
     parser.add_argument("rows", nargs="*", choices=[*MODULES, []], metavar="ROW", help="[all]")
     parser.add_argument("--models", type=Path, default=ROOT / "model_zoo", metavar="DIR")
-    parser.add_argument("--rounds", type=int, default=5, help="paired rounds of a ratio [5]")
+    parser.add_argument("--rounds", type=int, default=3, help="paired rounds of a ratio [3]")
     parser.add_argument("--scale", type=float, default=1.0, help="of the length of a turn [1]")
     parser.add_argument("--core", type=int, default=0, help="of what is measured [0]")
     parser.add_argument("--load-core", type=int, default=1, help="of the load [1]")

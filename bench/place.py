@@ -17,7 +17,7 @@ class Place:
     load_core: int = 1
     models: Path = ROOT / "model_zoo"
     scale: float = 1.0
-    rounds: int = 5
+    rounds: int = 3
     serve: tuple[str, ...] = field(default_factory=tuple)
 
     @property

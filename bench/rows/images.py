@@ -78,7 +78,7 @@ async def _paired(
     where: str,
 ) -> list[Row]:
     requests = native_requests(server.target, "classify")
-    seconds = place.seconds(3.0)
+    seconds = place.seconds(2.5)
     await turn(server, requests, clients, 1.0)
     served: list[Turn] = []
     rates: dict[Kind, list[float]] = {kind: [] for kind in kinds}
@@ -108,7 +108,7 @@ async def _paired(
 def _polled(place: Place, server: Serving, ceiling: Child, kinds: Sequence[Kind]) -> Iterator[Row]:
     """One client once more, which does not sleep: how much of the row before is its waking."""
     requests = native_requests(server.target, "classify")
-    seconds = place.seconds(3.0)
+    seconds = place.seconds(2.5)
     for kind in kinds:
         rates, served = [], []
         for _ in range(place.rounds):

@@ -31,7 +31,7 @@ async def _compare(place: Place, server: Serving) -> Row:
     bodies = [json.dumps({"text": sentence(draw)}).encode() for _ in range(128)]
     feelings = [server.target.post("/v1/sentiment", b, "application/json") for b in bodies]
     await _sentiment(server, feelings, 2.0)
-    seconds = place.seconds(20.0)
+    seconds = place.seconds(16.0)
     alone = await _sentiment(server, feelings, seconds)
     captions = native_requests(server.target, "translate")
     saturating = asyncio.ensure_future(

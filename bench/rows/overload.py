@@ -21,7 +21,7 @@ DEADLINE_S = 1.0
 TIMES = 3.0
 SECONDS = 60.0
 # Between them what the machine can do is measured again: that changes within a minute.
-STRETCHES, TURN_S = 6, 2.0
+STRETCHES, TURN_S = 5, 2.0
 LEAST_S = 3.0  # of a stretch, of which the first second fills the queue
 # Capacity is what comes out when there is always a choice of what to run together.
 CLIENTS = 128

@@ -35,7 +35,7 @@ def measure(place: Place) -> Iterator[Row]:
             )
             for t in texts
         ]
-        seconds = place.seconds(5.0)
+        seconds = place.seconds(4.0)
         asyncio.run(turn(server, requests, 32, 2.0))
         pairs, of_library, of_reader = [], [], []
         for _ in range(place.rounds):

@@ -76,7 +76,7 @@ _ISA = re.compile(r"Selected ISA: (\S+)")
 def _in_process(place: Place, isa: str) -> Row:
     """Two engine processes as `slipway serve` starts them; in turns, one with two threads too, and
     CTranslate2 with a vocabulary map made of our shortlist."""
-    seconds = place.seconds(4.0)
+    seconds = place.seconds(3.5)
     mapped = VOCABULARY_MAP.exists()
     rounds = []
     with (
@@ -114,7 +114,7 @@ def _engine(place: Place, cores: set[int] | frozenset[int]) -> Child:
 
 
 async def _over_http(place: Place, server: Serving, other: Child) -> Row:
-    seconds = place.seconds(4.0)
+    seconds = place.seconds(3.5)
     requests = _requests(server)
     await turn(server, requests, 32, 1.0)
     other.ask(seconds=1.0)
