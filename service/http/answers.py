@@ -23,10 +23,10 @@ def problem_form(problem: Problem, always: bytes, *, keep_alive: bool) -> bytes:
     request's id, which is one of our own. `always` are the fields of every answer.
     """
     length = len(problem.body(bytes(OWN_ID_BYTES)))
-    fixed = STATUS_LINE[problem.status], always, problem.lines, problem.before_id
-    status, always, lines, before_id = (piece.replace(b"%", b"%%") for piece in fixed)
+    fixed = STATUS_LINE[problem.status], always, problem.lines
+    status, always, lines = (piece.replace(b"%", b"%%") for piece in fixed)
     end = b"" if keep_alive else CLOSE
-    return HEAD % (status, always, lines + b"%b", length, b"%b", end) + before_id + b'%b"}'
+    return HEAD % (status, always, lines + b"%b", length, b"%b", end) + problem.body_form
 
 
 class Signature(Protocol):

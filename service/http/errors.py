@@ -94,11 +94,11 @@ class Problem:
 
     def body(self, request_id: bytes) -> bytes:
         """The problem as RFC 9457 JSON; the id has nothing that JSON would write another way."""
-        return b'%b%b"}' % (self.before_id, request_id)
+        return self.body_form % request_id
 
     @cached_property
-    def before_id(self) -> bytes:
-        """The beginning of `body`, up to the id."""
+    def body_form(self) -> bytes:
+        """The same for `%` with the id."""
         told = {
             "type": self.type,
             "title": self.title,
@@ -106,7 +106,8 @@ class Problem:
             "detail": self.detail,
             "request_id": "",
         }
-        return orjson.dumps(told).removesuffix(b'"}')
+        before_id = orjson.dumps(told).removesuffix(b'"}')
+        return before_id.replace(b"%", b"%%") + b'%b"}'
 
 
 def problem_of(error: BaseException) -> Problem:
