@@ -30,8 +30,21 @@ HARDENED = (
 )
 MEGABYTES = 1_000_000
 START_S = 60.0
-STARTS, READY_S = 3, 3.0
+STARTS, MOST_STARTS = 3, 4.0  # starts of the service, and how many bare ones it may cost
 LIST = ("models", "--models", "/models", "--verify", "--json")
+# What no start can do without: the same modules, and the same graphs opened by ONNX Runtime.
+BARE_START = """
+import time
+from pathlib import Path
+
+import httptools, onnxruntime, PIL.Image, service.app, service.cli.serve, uvloop
+
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+for graph in Path("/models").glob("*/*/*_int8.onnx"):
+    onnxruntime.InferenceSession(graph, options)
+print(time.process_time())
+"""
 CLIENTS = 32
 # One batch an item, long texts and no sentence twice: there is work left when the signal comes.
 LIMITS = ("--max-queue-size=10000", "--max-queue-s=240", "--request-timeout-s=240")
@@ -150,21 +163,20 @@ def test_the_default_image_soon_serves_the_published_models(
     published = {ref.name for ref in Catalog().list()}
     if not published:
         pytest.skip("nothing is published in model_zoo/")
-    waited, worked = [], []
+    waited, ratios = [], []
     for _ in range(STARTS):
         container = Container(full_image, None)
         try:
             live = container.client.get("/v1/models").json()["models"]
             assert {model["name"] for model in live} == published
             waited.append(f"{container.ready_after_s:.1f}")
-            worked.append(container.cpu_s())
+            ratios.append(container.cpu_s() / float(container.python(BARE_START)))
         finally:
             container.remove()
     with capsys.disabled():
         told = f"{len(published)} models ready {', '.join(waited)} s after docker run"
-        sys.stdout.write(f"\n{told}, with {min(worked):.1f} s of the one CPU\n")
-    # of its own time, since the clock on the wall tells what else runs here as well
-    assert min(worked) <= READY_S
+        sys.stdout.write(f"\n{told}, with {min(ratios):.1f} times the CPU of a bare start\n")
+    assert min(ratios) <= MOST_STARTS  # the others tell what else ran here meanwhile
 
 
 def test_a_start_compiles_nothing(container: Container) -> None:
