@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ TASK_OF: dict[str, NativeTask] = {
     "text-classification": "sentiment",
     "translation": "translate",
 }
+QUIET = {"log_level": "warning"}
 # Finer than these differences, a trial costs more than it tells.
 STRIDE, NEAR = 1.4, 1.08
 
@@ -40,10 +42,13 @@ def run(options: argparse.Namespace) -> int:
     base = read_settings(options.config)
     if options.models:
         base["models"] = str(options.models.resolve())
-    knobs = _knobs(options)
-    start = {knob.name: _current(knob.name, base) for knob in knobs}
+    given = _given_knobs(options, base)
     try:
-        tuning = uvloop.run(_tune(options, base, knobs, start))
+        live = _live_models(base, options.task or [])
+        tasks = sorted({TASK_OF[model["task"]] for model in live})
+        knobs = given or usual_knobs(available_cpus(), live)
+        start = {knob.name: _current(knob.name, base) for knob in knobs}
+        tuning = uvloop.run(_tune(options, base, tasks, knobs, start))
     except LoadError as error:
         raise CommandFailed(str(error)) from error
     _write(options, base, start, tuning)
@@ -51,7 +56,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _tune(
-    options: argparse.Namespace, base: dict[str, Any], knobs: list[Knob], start: Values
+    options: argparse.Namespace,
+    base: dict[str, Any],
+    tasks: Sequence[NativeTask],
+    knobs: list[Knob],
+    start: Values,
 ) -> Tuning:
     console = Console(stderr=True)
     known: dict[str, float] = {}
@@ -59,8 +68,8 @@ async def _tune(
 
         async def measure(settings: Values) -> Capacities:
             found: dict[str, float] = {}
-            with candidate({**base, **settings, "log_level": "warning"}) as target:
-                for task in options.task or _tasks(target):
+            with candidate({**base, **settings, **QUIET}) as target:
+                for task in tasks:
                     bench = _bench(options, target, task, progress)
                     await bench.warm_up(1.0)
                     capacity = await bench.capacity(known.get(task), stride=STRIDE, near=NEAR)
@@ -84,34 +93,40 @@ def _bench(
     )
 
 
-def _tasks(target: Target) -> list[NativeTask]:
-    """All that the live models can do."""
-    live = target.get_json("/v1/models")["models"]
-    found = {TASK_OF[model["task"]] for model in live if model["task"] in TASK_OF}
-    if not found:
-        raise LoadError("no model of a known task is live; give --models another folder")
-    return sorted(found)
+def _live_models(base: Mapping[str, Any], tasks: Sequence[NativeTask]) -> list[dict[str, Any]]:
+    """Those that do the given tasks, or of every known task where none is given."""
+    with candidate({**base, **QUIET}) as target:
+        models = target.get_json("/v1/models")["models"]
+    wanted = tasks or list(TASK_OF.values())
+    found = [model for model in models if TASK_OF.get(model["task"]) in wanted]
+    missing = set(tasks) - {TASK_OF[model["task"]] for model in found}
+    if missing or not found:
+        whose = " or ".join(sorted(missing)) or "a known task"
+        raise LoadError(f"no model for {whose} is live; give --models another folder")
+    return found
 
 
-def _knobs(options: argparse.Namespace) -> list[Knob]:
-    """The usual ones that this Slipway has, or those of the command line."""
+def _given_knobs(options: argparse.Namespace, base: dict[str, Any]) -> list[Knob]:
     given = [Knob(name, values) for name, values in options.knob]
     known = {setting.name for setting in SETTINGS}
     unknown = [knob.name for knob in given if knob.name not in known]
     if unknown:
         raise CommandFailed(f"--knob {unknown[0]}: there is no such setting")
-    return given or [knob for knob in usual_knobs(available_cpus()) if knob.name in known]
+    for knob in given:
+        _current(knob.name, base)
+    return given
 
 
-def usual_knobs(cores: int) -> list[Knob]:
-    """What depends on the machine, the strongest first."""
+def usual_knobs(cores: int, models: Sequence[Mapping[str, Any]]) -> list[Knob]:
+    """What depends on the machine and matters to these models, which are described as by
+    GET /v1/models; the strongest first."""
     some = sorted({1, max(1, cores // 2), cores})
-    return [
-        Knob("workers", some),
-        Knob("threads", some),
-        Knob("max_batch_size", [1, 4, 8, 16, 32, 64]),
-        Knob("decode_slots", [8, 16, 32, 64]),
-    ]
+    knobs = [Knob("workers", some), Knob("threads", some)]
+    if any(model["batching"] == "dynamic" for model in models):
+        knobs.append(Knob("max_batch_size", [1, 4, 8, 16, 32, 64]))
+    if any(model["task"] == "translation" for model in models):
+        knobs.append(Knob("decode_slots", [8, 16, 32, 64]))
+    return knobs
 
 
 def _current(name: str, base: dict[str, Any]) -> int:

@@ -80,6 +80,7 @@ def describe(live: LiveModel, models: Models) -> dict[str, Any]:
         "graph": WRITTEN_ANEW if live.written_anew else AS_PUBLISHED,
         "self_test": _self_test(live.self_tests),
         "preprocessing": manifest.preprocessing.model_dump(mode="json"),
+        "batching": "continuous" if live.batcher.is_continuous else "dynamic",
         "limits": manifest.limits.model_dump(mode="json", exclude_none=True),
         "latency": describe_latency(manifest, live.batcher),
         "variants": [

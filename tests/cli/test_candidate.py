@@ -45,6 +45,21 @@ def test_a_file_that_is_no_toml_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("cores", "some"), [(1, [1]), (2, [1, 2]), (16, [1, 8, 16])])
 def test_knobs_follow_the_cores(cores: int, some: list[int]) -> None:
-    knobs = {knob.name: knob.values for knob in usual_knobs(cores)}
+    knobs = {knob.name: knob.values for knob in usual_knobs(cores, [])}
     assert knobs["threads"] == some
     assert knobs["workers"] == some
+
+
+@pytest.mark.parametrize(
+    ("task", "batching", "beyond"),
+    [
+        ("image-classification", "dynamic", ["max_batch_size"]),
+        ("text-classification", "continuous", []),
+        ("translation", "continuous", ["decode_slots"]),
+    ],
+)
+def test_only_knobs_that_matter_to_the_models_are_turned(
+    task: str, batching: str, beyond: list[str]
+) -> None:
+    knobs = usual_knobs(2, [{"task": task, "batching": batching}])
+    assert [knob.name for knob in knobs] == ["workers", "threads", *beyond]

@@ -1,6 +1,7 @@
 """`slipway bench` and `slipway tune` on the real server, with loads of a moment."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,16 @@ def test_tuned_settings_are_those_that_the_server_takes(
     assert "| max_batch_size | sentiment | score |" in report
     assert f"`max_batch_size = {tuned.max_batch_size}`" in report
     assert str(settings) in capsys.readouterr().out
+
+
+def test_a_task_that_no_model_does_is_told_before_anything_is_tried(
+    tiny_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = tmp_path / "models"
+    for folder in tiny_models.iterdir():
+        manifest = next(folder.glob("*/manifest.json"))
+        if json.loads(manifest.read_text())["task"] == "text-classification":
+            shutil.copytree(folder, only / folder.name)
+    words = ["--models", str(only), "--task", "classify", "--out", str(tmp_path / "slipway.toml")]
+    assert main(["tune", *words]) == 1
+    assert "no model for classify is live" in capsys.readouterr().err

@@ -73,6 +73,17 @@ async def test_a_model_tells_how_long_it_will_take(client: httpx.AsyncClient) ->
     assert (await latency(TRANSLATOR))["work_per_token_ms"] > 0.0
 
 
+async def test_a_model_tells_whether_items_join_a_batch_that_runs(
+    client: httpx.AsyncClient,
+) -> None:
+    models = (await client.get("/v1/models")).json()["models"]
+    assert {model["name"]: model["batching"] for model in models} == {
+        IMAGES: "dynamic",
+        TEXTS: "dynamic",
+        TRANSLATOR: "continuous",
+    }
+
+
 async def test_a_model_tells_by_how_much_answers_may_come_later(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
