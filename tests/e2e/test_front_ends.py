@@ -119,7 +119,7 @@ def test_an_engine_that_dies_is_replaced_and_found(fleet: Server) -> None:
     assert set(statuses) <= {200, 503}
     wait_for(fleet, ready=True)
     assert is_ready(fleet, TEXTS)
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while ask(fleet, FRONT_ENDS * 4) != [200] * FRONT_ENDS * 4:
         assert time.monotonic() < until_s
     assert len(workers(fleet)) == FRONT_ENDS + 1
@@ -131,7 +131,7 @@ def test_a_front_end_that_dies_costs_only_what_it_had_in_hand(fleet: Server) -> 
     front, *_ = [worker for worker in workers(fleet) if worker.pid != of_engine]
     front.send_signal(signal.SIGKILL)
     wait_for(fleet, ready=True)
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while len(workers(fleet)) <= FRONT_ENDS or front in workers(fleet):
         assert time.monotonic() < until_s
     wait_for(fleet, ready=True)
