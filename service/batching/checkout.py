@@ -83,9 +83,9 @@ class Checkout(Generic[P]):
                 claim.submission.on_progress(claim.place, known)
 
     def _look_back(self, item: QueuedItem[P], now_s: float) -> None:
-        if item.foreseen_s is not None:
-            self._foresight.answered(item.foreseen_s, now_s - item.arrival_s)
-            item.foreseen_s = None  # late ones may have an answer all the same
+        if item.promised_s is not None:
+            self._foresight.answered(item.promised_s, now_s - item.arrival_s)
+            item.promised_s = None  # late ones may have an answer all the same
 
     def _abandon(self, items: Sequence[QueuedItem[P]]) -> None:
         """Nobody waits for these items any more: out of the line, and out of work."""

@@ -83,7 +83,7 @@ class QueuedItem(Generic[P]):
     followed: bool = False  # somebody wants to hear of progress
     passed_over: int = 0  # batches that went before it while it was the oldest
     load: Load = field(default_factory=Load)  # of all that came with it
-    foreseen_s: float | None = None  # until its answer, where that shows how good predictions are
+    promised_s: float | None = None  # until its answer; see `Foresight.promise_s`
     run: Run[P] | None = None
     trace: RunTrace | None = None
 

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.batching.admission import Outlook, objection, retry_after_s
-from service.batching.foresight import Foresight, is_telling
+from service.batching.foresight import Foresight
 from service.batching.line import Line
 from service.batching.pace import Pace
 from service.batching.policy import BatchPolicy, Priority
@@ -139,8 +139,8 @@ class Reception(Generic[P]):
             outlook, found = self._judged(outlook, new[0].priority, seconds)
             if found:
                 return self._overloaded(*found)
-            if len(new) == 1 and is_telling(outlook.answer_s, spare_s):
-                new[0].foreseen_s = outlook.answer_s
+            if len(new) == 1:
+                new[0].promised_s = self.foresight.promise_s(outlook.answer_s, spare_s)
         if self._line.enter(new, wakes=wakes):
             return None
         return self._full(new[0].priority, len(new))
