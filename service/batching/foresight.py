@@ -16,6 +16,8 @@ MOST = 2.0
 # A machine that slows down makes all who wait late at once. They are remembered beyond MOST, up to
 # here, or they would come on top of the one in a hundred.
 OWED = MOST**3
+# A slow minute says little of the next hour, and who is refused for it never shows otherwise.
+HALF_LIFE_S = 300.0
 # Of the time that there is: below it the prediction decides nothing, and little waits disturb it.
 TELLING = 0.5
 
@@ -25,6 +27,7 @@ class Foresight:
 
     def __init__(self) -> None:
         self._owed = 1.0
+        self._faded_s = 0.0
 
     @property
     def margin(self) -> float:
@@ -36,6 +39,13 @@ class Foresight:
         predictions are. `spare_s` to the deadline."""
         promised_s = self.margin * foreseen_s
         return promised_s if promised_s >= TELLING * spare_s else None
+
+    def fade(self, now_s: float) -> None:
+        """Forget a part of what was learnt; called as time goes on."""
+        past_s = now_s - self._faded_s
+        if past_s >= 1.0:
+            self._owed **= 0.5 ** (past_s / HALF_LIFE_S)
+            self._faded_s = now_s
 
     def answered(self, promised_s: float, took_s: float) -> None:
         """An answer came, or its deadline did."""

@@ -133,6 +133,7 @@ class Reception(Generic[P]):
             return None
         if not self._line.accepting:
             return NotReady(LEAVING)
+        self.foresight.fade(new[0].arrival_s)
         outlook = self._outlook(new, spare_s)
         if outlook is not None:
             seconds = sum(item.share_s for item in new)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.batching.batcher import Batcher
-from service.batching.foresight import MOST, OWED, STEP, Foresight
+from service.batching.foresight import HALF_LIFE_S, MOST, OWED, STEP, Foresight
 from service.errors import DeadlineExceeded, Overloaded
 from tests.batching.doubles import Clock, GatedRunner, turn
 from tests.batching.known import ONE_BY_ONE, busy, submitted
@@ -76,6 +76,19 @@ def test_but_no_more_than_a_few_times_over() -> None:
     assert foresight.margin < MOST
 
 
+def test_what_was_learnt_fades_with_the_time() -> None:
+    foresight = Foresight()
+    foresight.fade(1000.0)
+    for _ in range(1000):
+        foresight.answered(1.0, 1.1)
+    foresight.fade(1000.0 + HALF_LIFE_S)
+    assert foresight.margin == MOST, "OWED, of which a half is left"
+    for minutes in range(1, 20):  # however often it is called
+        foresight.fade(1000.0 + HALF_LIFE_S + 60.0 * minutes)
+    foresight.fade(1000.0 + 5.0 * HALF_LIFE_S)
+    assert foresight.margin == pytest.approx(OWED ** (0.5**5))
+
+
 def test_a_promise_is_what_is_foreseen_and_the_margin() -> None:
     foresight = Foresight()
     assert foresight.promise_s(0.6, spare_s=1.0) == 0.6
@@ -114,6 +127,7 @@ def overloaded(slower: float, seconds: float) -> tuple[int, int]:
             factor = slower if factor == 1.0 else 1.0
             turns_s += chance.expovariate(1.0 / PHASE_S)
         while comes_s <= now_s:
+            foresight.fade(comes_s)
             foreseen_s = (len(waiting) + 1) * item_s
             if foresight.margin * foreseen_s <= SPARE_S:
                 waiting.append((comes_s, foresight.promise_s(foreseen_s, SPARE_S)))
@@ -158,6 +172,25 @@ async def test_after_a_late_answer_nobody_is_let_in_by_a_hair(
     with pytest.raises(Overloaded):
         await submitted(batcher, 4, deadline=clock() + 4.01)
     assert batcher.refusal("interactive", 4.1) is None
+    runner.open()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_is_refused_by_a_margin_of_long_ago_comes_in_again(
+    make_batcher: MakeBatcher, runner: GatedRunner, clock: Clock
+) -> None:
+    batcher = make_batcher(**ONE_BY_ONE)
+    tasks = await busy(batcher, runner, 1)
+    late = submitted(batcher, 2, deadline=clock() + 3.01)
+    await turn()
+    clock.advance(3.02)
+    with pytest.raises(DeadlineExceeded):
+        await late
+    with pytest.raises(Overloaded):
+        await submitted(batcher, 3, deadline=clock() + 3.01)
+    clock.advance(4 * HALF_LIFE_S)
+    tasks.append(submitted(batcher, 4, deadline=clock() + 3.01))
+    await turn()
     runner.open()
     await asyncio.gather(*tasks)
 
