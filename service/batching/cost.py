@@ -20,8 +20,9 @@ MEMORY = 0.98
 # A batch that took more than this many times what was expected counts less, by the square of it.
 OUTLIER = 3.0
 TRUSTED = 3  # batches before a prediction may turn anybody away
-# While little is known every batch is learnt from at once; later a few are gathered first.
-EAGER, GATHERED = 32, 64
+# While little is known every batch is learnt from at once; later a few are gathered first, or long
+# ones of so many seconds in all: to solve takes a millisecond.
+EAGER, GATHERED, GATHERED_S = 32, 64, 0.5
 SINGULAR = 1e-9
 GAIN = 1e-6  # of the explained part, that one more number has to add
 
@@ -54,6 +55,7 @@ class LatencyModel:
         self._matrix_FF = np.zeros((4, 4))
         self._vector_F = np.zeros(4)
         self._news: list[tuple[float, float, int, int]] = []  # weight, seconds, size, length
+        self._gathered_s = 0.0
         self._batches = 0
         # Every set of parts, small ones first; where one size alone was seen, rows explain it,
         # which is the cautious guess.
@@ -84,8 +86,10 @@ class LatencyModel:
         weight = 1.0 / max(expected_s, seconds / OUTLIER) ** 2
         with self._lock:
             self._news.append((weight, seconds, size, length))
+            self._gathered_s += seconds
             self._batches += 1
-            if self._batches <= EAGER or self._batches % GATHERED == 0:
+            is_full = len(self._news) == GATHERED or self._gathered_s >= GATHERED_S
+            if is_full or self._batches <= EAGER:
                 self._learn()
                 self.parts = _solve(self._matrix_FF, self._vector_F, self._sets)
 
@@ -93,6 +97,7 @@ class LatencyModel:
         """Fold in what was measured since; of B batches the last counts in full."""
         weight_B, seconds_B, size_B, length_B = np.array(self._news).T
         self._news.clear()
+        self._gathered_s = 0.0
         weight_B = weight_B * MEMORY ** np.arange(len(weight_B) - 1, -1, -1)
         shape_FB = np.array([np.ones_like(size_B), size_B, length_B, size_B * length_B])
         faded = MEMORY ** len(weight_B)

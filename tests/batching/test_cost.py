@@ -133,12 +133,26 @@ def faded_mean(observed: Sequence[tuple[float, float]]) -> float:
 def test_each_batch_is_learnt_from_once_and_fades_with_every_later_one() -> None:
     model = LatencyModel()
     observed: list[tuple[float, float]] = []
-    for seconds, batches in ((1.0, 32), (2.0, 32), (1.5, 64)):  # each ends with a lesson
+    for seconds, batches in ((0.001, 32), (0.002, 64), (0.0015, 64)):  # each ends with a lesson
         expected_s = model.seconds(1, 1) or seconds
         for _ in range(batches):
             model.measured(1, 1, seconds)
         observed += [(expected_s**-2, seconds)] * batches
         assert model.seconds(1, 1) == pytest.approx(faded_mean(observed))
+
+
+def test_long_batches_are_learnt_from_after_half_a_second_of_them() -> None:
+    model = LatencyModel()
+    for _ in range(32):
+        model.measured(1, 1, 0.1)
+    expected_s = []
+    for _ in range(6):
+        model.measured(1, 1, 0.2)
+        expected_s.append(model.seconds(1, 1))
+    before_s, *_, after_s = expected_s
+    assert before_s == pytest.approx(0.1)
+    assert [at_s == before_s for at_s in expected_s] == [True, True, False, False, False, False]
+    assert before_s < expected_s[2] < after_s
 
 
 def test_a_batch_that_took_no_time_tells_nothing() -> None:
