@@ -75,7 +75,7 @@ def main() -> int:
             console.print(f"{name}: {said[-1] if said else error}", markup=False)
             failed.append(name)
     if not options.install:
-        _write(list(_kept()), options.out)
+        _write(list(_kept()), options.out, options.suffix)
     return int(bool(failed))
 
 
@@ -151,10 +151,10 @@ def _kept() -> Iterator[Found]:
             yield from (Found(**one) for one in json.loads(path.read_text()))
 
 
-def _write(found: list[Found], folder: Path) -> None:
+def _write(found: list[Found], folder: Path, suffix: str) -> None:
     many = sorted((f for f in found if f.clients == 32), key=lambda f: -f.ratio)
     alone = {one.name: one for one in found if one.clients == 1}
-    stem = folder / f"{time.strftime('%Y-%m-%d', time.gmtime())}-peers"
+    stem = folder / f"{time.strftime('%Y-%m-%d', time.gmtime())}{suffix}-peers"
     folder.mkdir(parents=True, exist_ok=True)
     bars = [Bar(f"{f.name} {f.version}", f.ratio, f"({f.rate:.0f}/s)", f.name == US) for f in many]
     title = "share of one core's image throughput that is left over HTTP, 32 clients"
@@ -190,6 +190,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--core", type=int, default=0, help="of what is measured [0]")
     parser.add_argument("--load-core", type=int, default=1, help="of the load [1]")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", metavar="DIR")
+    parser.add_argument("--suffix", default="", help="behind the date in the files' names")
     return parser.parse_args()
 
 
