@@ -7,6 +7,7 @@ the order in which items would join; the first leads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 
 RunSeconds = Callable[[int, int], float]
 
@@ -74,3 +75,19 @@ def useful(costs: Sequence[int], run_s: RunSeconds, short_s: float) -> int:
     enough_s = seconds[-1] / len(costs) * (1.0 + PAYS)
     cheap = next(count for count, s in enumerate(seconds, start=1) if s / count <= enough_s)
     return max(cheap, ending_within(short_s, costs, run_s))
+
+
+def useful_alike(count: int, cost: int, run_s: RunSeconds, short_s: float) -> int:
+    """`useful` of so many items of one cost, at once: each is foreseen to take the same time more.
+
+    Asked for whoever comes, where a loop over all sizes would take as long as the rest of it.
+    """
+    alone_s, all_s = run_s(1, cost), run_s(count, cost)
+    if all_s <= short_s or count == 1:
+        return count
+    item_s = (all_s - alone_s) / (count - 1)
+    call_s = max(0.0, alone_s - item_s)
+    gained_s = all_s / count * (1.0 + PAYS) - item_s  # what is left of the call for each
+    cheap = ceil(call_s / gained_s) if gained_s > 0.0 else count
+    ending = int((short_s - call_s) / item_s) if item_s > 0.0 else 1
+    return min(count, max(1, cheap, ending))

@@ -12,6 +12,7 @@ from service.batching.company import (
     ending_within,
     in_time,
     useful,
+    useful_alike,
     worthwhile,
 )
 from service.metrics import ReleaseReason
@@ -115,8 +116,8 @@ class BatchPolicy:
         seconds = run_s(company, cost)
         if seconds <= self.short_run_s or not self.is_padded:
             return seconds
-        costs = [cost] * min(company, self.max_batch_size)
-        return run_s(useful(costs, run_s, self.short_run_s), cost)
+        company = min(company, self.max_batch_size)
+        return run_s(useful_alike(company, cost, run_s, self.short_run_s), cost)
 
     def goes_before(self, run_s: float, batch_s: float) -> bool:
         """Whether an item that runs for so long goes before an older batch of `batch_s`."""

@@ -1,10 +1,11 @@
 """The rules of batching, one row of a table each."""
 
+import random
 from collections.abc import Sequence
 
 import pytest
 
-from service.batching.company import useful
+from service.batching.company import useful, useful_alike
 from service.batching.cost import Parts
 from service.batching.policy import PASSES, BatchPolicy, Choice
 from service.metrics import ReleaseReason
@@ -267,6 +268,22 @@ def test_who_makes_an_item_cheaper_by_a_fiftieth_is_waited_for(fixed_s: float, c
     # Alone it takes that time and a second, in a batch of eight an eighth of that and a second.
     run_s = Known(Parts(fixed_s=fixed_s, row_s=1.0)).seconds
     assert useful([1] * 8, run_s, 0.0) == count
+
+
+def test_of_items_alike_it_is_known_at_once() -> None:
+    chance = random.Random(3)
+    for _ in range(2000):
+        parts = Parts(fixed_s=chance.choice([0.0, chance.random()]), row_s=0.01 + chance.random())
+        count, short_s = chance.randint(1, 40), chance.choice([0.0, 30.0 * chance.random()])
+        run_s = Known(parts).seconds
+        found = useful_alike(count, 7, run_s, short_s)
+        one_by_one = useful([7] * count, run_s, short_s)
+        assert abs(found - one_by_one) <= 1, "but for how numbers are rounded"
+
+
+def test_who_takes_no_time_of_its_own_has_all_for_company() -> None:
+    run_s = Known(Parts(fixed_s=1.0)).seconds
+    assert useful_alike(8, 7, run_s, 0.5) == 8
 
 
 def test_a_deadline_counts_the_padding_of_those_who_would_come_along() -> None:
