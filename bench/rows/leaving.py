@@ -15,8 +15,9 @@ from service.load.connection import Connection
 from service.load.words import sentence
 
 LEAVERS = 200
-# Something to do while the others queue: so many requests of so many long texts.
-BLOCKERS, TEXTS, WORDS = 3, 64, 350
+# Something to do while the others queue: so many requests of so many texts, so long that none has
+# ended, and given its place to one who was about to leave, before all have left.
+BLOCKERS, TEXTS, WORDS = 3, 64, 900
 SETTLE_S = 20.0
 
 
