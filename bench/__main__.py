@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench.machine import describe
 from bench.place import ROOT, Place, stay_on
-from bench.report import terminal_table, write
+from bench.report import dated, terminal_table, write
 from bench.row import Row
 
 MODULES = (
@@ -58,8 +58,7 @@ def main() -> int:
         console.print(f"[dim]{name}: {time.monotonic() - began_s:.0f} s[/]")
     rows = list(_kept(MODULES if options.report else chosen))
     Console().print(terminal_table(rows))
-    stem = options.out / f"{time.strftime('%Y-%m-%d', time.gmtime())}{options.suffix}"
-    for path in write(rows, describe(), "make bench", stem):
+    for path in write(rows, describe(), "make bench", dated(options.out, options.suffix)):
         console.print(f"wrote {path}")
     return 0
 

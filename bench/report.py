@@ -62,6 +62,11 @@ def _share(row: Row) -> float:
     return min(share, 2.5)
 
 
+def dated(folder: Path, suffix: str) -> Path:
+    """The files of a run of today, without their endings."""
+    return folder / f"{time.strftime('%Y-%m-%d', time.gmtime())}{suffix}"
+
+
 def write(rows: Sequence[Row], machine: Mapping[str, str], command: str, stem: Path) -> list[Path]:
     """`stem`.md, .svg and .json."""
     stem.parent.mkdir(parents=True, exist_ok=True)

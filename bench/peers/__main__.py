@@ -12,7 +12,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -35,6 +34,7 @@ from bench.peers.peer import (
     wait_until_it_answers,
 )
 from bench.place import ROOT, Place, stay_on
+from bench.report import dated
 from bench.serving import serving
 from service.load.drive import connect_to, run_closed
 from service.load.pictures import small_jpegs
@@ -154,7 +154,7 @@ def _kept() -> Iterator[Found]:
 def _write(found: list[Found], folder: Path, suffix: str) -> None:
     many = sorted((f for f in found if f.clients == 32), key=lambda f: -f.ratio)
     alone = {one.name: one for one in found if one.clients == 1}
-    stem = folder / f"{time.strftime('%Y-%m-%d', time.gmtime())}{suffix}-peers"
+    stem = dated(folder, f"{suffix}-peers")
     folder.mkdir(parents=True, exist_ok=True)
     bars = [Bar(f"{f.name} {f.version}", f.ratio, f"({f.rate:.0f}/s)", f.name == US) for f in many]
     title = "share of one core's image throughput that is left over HTTP, 32 clients"

@@ -78,10 +78,8 @@ def useful(costs: Sequence[int], run_s: RunSeconds, short_s: float) -> int:
 
 
 def useful_alike(count: int, cost: int, run_s: RunSeconds, short_s: float) -> int:
-    """`useful` of so many items of one cost, at once: each is foreseen to take the same time more.
-
-    Asked for whoever comes, where a loop over all sizes would take as long as the rest of it.
-    """
+    """`useful` of `count` items of one `cost`, without a loop over all sizes: it is asked for
+    every newcomer. `run_s` has to grow by the same time with each item, as `LatencyModel` does."""
     alone_s, all_s = run_s(1, cost), run_s(count, cost)
     if all_s <= short_s or count == 1:
         return count

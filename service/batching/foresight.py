@@ -18,6 +18,7 @@ MOST = 2.0
 OWED = MOST**3
 # A slow minute says little of the next hour, and who is refused for it never shows otherwise.
 HALF_LIFE_S = 300.0
+FADES_EVERY_S = 1.0  # often enough, and seldom enough to cost a newcomer nothing
 # Of the time that there is: below it the prediction decides nothing, and little waits disturb it.
 TELLING = 0.5
 
@@ -43,7 +44,7 @@ class Foresight:
     def fade(self, now_s: float) -> None:
         """Forget a part of what was learnt; called as time goes on."""
         past_s = now_s - self._faded_s
-        if past_s >= 1.0:
+        if past_s >= FADES_EVERY_S:
             self._owed **= 0.5 ** (past_s / HALF_LIFE_S)
             self._faded_s = now_s
 

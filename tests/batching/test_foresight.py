@@ -109,7 +109,7 @@ def test_few_are_let_in_and_late_on_a_machine_whose_speed_comes_and_goes(slower:
     """Three times the capacity for some minutes, on a clock of its own."""
     late, answered = overloaded(slower, seconds=300.0)
     assert late < 0.02 * answered
-    assert answered > 290.0 * ITEMS_PER_S / ((1.0 + slower) / 2)  # and nothing is gained by it
+    assert answered > 290.0 * ITEMS_PER_S / ((1.0 + slower) / 2)  # and nothing is lost by it
 
 
 ITEMS_PER_S, SPARE_S, PHASE_S = 300.0, 1.0, 4.0
