@@ -81,11 +81,10 @@ def useful_alike(count: int, cost: int, run_s: RunSeconds, short_s: float) -> in
     """`useful` of `count` items of one `cost`, without a loop over all sizes: it is asked for
     every newcomer. `run_s` has to grow by the same time with each item, as `LatencyModel` does."""
     alone_s, all_s = run_s(1, cost), run_s(count, cost)
-    if all_s <= short_s or count == 1:
+    if all_s <= max(short_s, alone_s):
         return count
     item_s = (all_s - alone_s) / (count - 1)
-    call_s = max(0.0, alone_s - item_s)
-    gained_s = all_s / count * (1.0 + PAYS) - item_s  # what is left of the call for each
-    cheap = ceil(call_s / gained_s) if gained_s > 0.0 else count
-    ending = int((short_s - call_s) / item_s) if item_s > 0.0 else 1
-    return min(count, max(1, cheap, ending))
+    call_s = alone_s - item_s
+    cheap = ceil(call_s / (all_s / count * (1.0 + PAYS) - item_s))
+    ending = int((short_s - call_s) / item_s)
+    return max(1, cheap, ending)

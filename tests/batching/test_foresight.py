@@ -70,8 +70,8 @@ def test_but_no_more_than_a_few_times_over() -> None:
     foresight = Foresight()
     for _ in range(1000):
         foresight.answered(1.0, 1.1)
-    whole = math.log(OWED / MOST) / STEP * IN_TIME_FOR_ONE_LATE
-    for _ in range(round(1.1 * whole)):
+    from_most_to_none = math.log(MOST) / STEP * IN_TIME_FOR_ONE_LATE
+    for _ in range(round(2.2 * from_most_to_none)):
         foresight.answered(1.0, 1.0)
     assert foresight.margin < MOST
 

@@ -278,6 +278,7 @@ def test_of_items_alike_it_is_known_at_once() -> None:
         run_s = Known(parts).seconds
         found = useful_alike(count, 7, run_s, short_s)
         one_by_one = useful([7] * count, run_s, short_s)
+        assert 1 <= found <= count
         assert abs(found - one_by_one) <= 1, "but for how numbers are rounded"
 
 

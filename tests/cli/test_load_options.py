@@ -66,8 +66,12 @@ def test_the_help_tells_that_few_lines_flatter(
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line(
-    typed: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    typed: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("service.cli.tune.candidate", None)  # before a server is started for it
     assert main(typed) == 1
     error = capsys.readouterr().err
     assert said in error
